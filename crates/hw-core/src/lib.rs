@@ -1,0 +1,23 @@
+//! What every room of the workbench shares: seeded random streams, files that appear whole or not
+//! at all, and a token that stops long work cleanly.
+//!
+//! ```
+//! use hw_core::rng::Rng;
+//!
+//! // One stream per purpose: drawing more from one never changes another.
+//! let mut init = Rng::stream(7, "init", 0);
+//! let mut shuffle = Rng::stream(7, "shuffle", 0);
+//! assert_ne!(init.next_u64(), shuffle.next_u64());
+//!
+//! // The same seed, purpose and index always give the same draws, on every machine.
+//! assert_eq!(Rng::stream(7, "init", 0).permutation(5), Rng::stream(7, "init", 0).permutation(5));
+//! ```
+#![warn(missing_docs)]
+
+pub mod cancel;
+pub mod files;
+pub mod rng;
+
+pub use cancel::CancelToken;
+pub use files::FileError;
+pub use rng::Rng;

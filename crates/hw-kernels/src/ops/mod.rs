@@ -1,0 +1,64 @@
+//! The operations on tensors: arguments checked, then our kernels for f32 on the CPU, or candle's
+//! own operations for everything else.
+
+mod activation;
+mod conv;
+mod dropout;
+mod loss;
+mod norm;
+mod pool;
+mod rbf;
+
+pub use activation::activate;
+pub use conv::{channel_scale_shift, conv2d, linear};
+pub use dropout::dropout;
+pub use loss::{log_softmax, softmax, softmax_cross_entropy};
+pub use norm::{BatchStats, batch_norm_eval, batch_norm_train};
+pub use pool::{avg_pool2d, global_avg_pool, max_pool2d};
+pub use rbf::rbf;
+
+use crate::error::{KernelError, Result};
+use candle_core::Tensor;
+
+fn dims2(op: &'static str, argument: &'static str, t: &Tensor) -> Result<[usize; 2]> {
+    t.dims().try_into().map_err(|_| KernelError::Shape {
+        op,
+        argument,
+        actual: t.dims().to_vec(),
+        expected: "two axes".into(),
+    })
+}
+
+fn dims4(op: &'static str, argument: &'static str, t: &Tensor) -> Result<[usize; 4]> {
+    t.dims().try_into().map_err(|_| KernelError::Shape {
+        op,
+        argument,
+        actual: t.dims().to_vec(),
+        expected: "[batch, channels, height, width]".into(),
+    })
+}
+
+fn check_shape(op: &'static str, argument: &'static str, t: &Tensor, want: &[usize]) -> Result<()> {
+    if t.dims() == want {
+        return Ok(());
+    }
+    Err(KernelError::Shape {
+        op,
+        argument,
+        actual: t.dims().to_vec(),
+        expected: format!("{want:?}"),
+    })
+}
+
+/// The channels of `[n, c]` or `[n, c, h, w]`.
+fn channels(op: &'static str, x: &Tensor) -> Result<usize> {
+    match *x.dims() {
+        [_, c] | [_, c, _, _] => Ok(c),
+        _ => Err(KernelError::Shape {
+            op,
+            argument: "x",
+            actual: x.dims().to_vec(),
+            expected: "[batch, channels] or [batch, channels, height, width]".into(),
+        }),
+    }
+}

@@ -1,0 +1,285 @@
+//! A network as data: the list of its layers. Everything else (shapes, parameters, MACs, the
+//! runnable network, the diagrams in a report) is derived from this one declaration.
+
+use crate::init::Initializer;
+use hw_kernels::{Activation, Padding};
+use serde::{Deserialize, Serialize};
+
+/// A complete description of a network; serialises to JSON and travels inside checkpoints.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelSpec {
+    /// The catalogue name, such as `bn-cnn`.
+    pub name: String,
+    /// Channels, height and width of one input image.
+    pub input: [usize; 3],
+    /// Number of classes, hence of logits.
+    pub classes: usize,
+    /// How weights start; biases start at zero unless the initialiser says otherwise.
+    pub init: Initializer,
+    /// The layers, from input to logits.
+    pub layers: Vec<Layer>,
+}
+
+/// One layer. Kernels, strides and pads are given as height, width.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Layer {
+    /// Zero padding around each map.
+    Pad {
+        /// Rows and columns added on each side.
+        padding: Padding,
+    },
+    /// Convolution (cross-correlation, as all frameworks have it): `[c,h,w] -> [out,h',w']`.
+    Conv {
+        /// Number of filters.
+        out: usize,
+        /// Filter height and width.
+        kernel: [usize; 2],
+        /// Step between windows.
+        stride: [usize; 2],
+        /// Border treatment.
+        padding: Border,
+        /// Whether each filter adds a bias.
+        bias: bool,
+        /// For each filter, the input maps that it reads (LeCun et al. 1998, Table I); all if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        connections: Option<Vec<Vec<usize>>>,
+    },
+    /// Maximum over windows.
+    MaxPool {
+        /// Window height and width.
+        kernel: [usize; 2],
+        /// Step between windows.
+        stride: [usize; 2],
+        /// Border treatment; padding never wins.
+        padding: Border,
+    },
+    /// Mean over windows; cells outside the map are not counted, as in Keras.
+    AvgPool {
+        /// Window height and width.
+        kernel: [usize; 2],
+        /// Step between windows.
+        stride: [usize; 2],
+        /// Border treatment.
+        padding: Border,
+    },
+    /// Mean of each map: `[c,h,w] -> [c]`.
+    GlobalAvgPool,
+    /// Trainable subsampling (LeCun et al. 1998): mean over k x k windows, times a coefficient,
+    /// plus a bias, one of each a map.
+    Subsample {
+        /// Window size and step.
+        kernel: usize,
+    },
+    /// Any shape to a vector.
+    Flatten,
+    /// A vector to maps.
+    Reshape {
+        /// Channels, height, width.
+        to: [usize; 3],
+    },
+    /// Affine layer: `[d] -> [units]`.
+    Dense {
+        /// Number of outputs.
+        units: usize,
+        /// Whether a bias is added.
+        bias: bool,
+    },
+    /// Batch normalisation (Ioffe & Szegedy 2015) over the batch and the map's cells.
+    BatchNorm {
+        /// Added to the variance.
+        eps: f32,
+        /// Weight of the new batch in the moving statistics (PyTorch's convention: Keras's .99 is .01
+        /// here). The moving variance is the biased one.
+        momentum: f32,
+    },
+    /// A nonlinearity.
+    Activation {
+        /// Which one.
+        function: Activation,
+    },
+    /// Inverted dropout, in training only.
+    Dropout {
+        /// Fraction of cells set to zero.
+        rate: f32,
+    },
+    /// Radial basis functions (LeCun et al. 1998, eq. 7) as logits: `-|x - c_k|² / 2`, with fixed
+    /// centres; the softmax over them is the posterior of unit Gaussians.
+    Rbf {
+        /// One centre a class, each as long as the input vector.
+        centres: Vec<Vec<f32>>,
+    },
+    /// `body(x) + shortcut(x)`; an empty shortcut is the identity.
+    Residual {
+        /// The transforming branch.
+        body: Vec<Layer>,
+        /// The branch that only matches shapes.
+        shortcut: Vec<Layer>,
+    },
+}
+
+/// What happens at the border of a map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Border {
+    /// No padding.
+    Valid,
+    /// Output size is input size over stride, rounded up; surplus goes below and right (Keras).
+    Same,
+    /// The given rows and columns.
+    Explicit(Padding),
+}
+
+impl Border {
+    /// The rows and columns added for a map of `size` (height, width).
+    pub fn resolve(self, size: [usize; 2], kernel: [usize; 2], stride: [usize; 2]) -> Padding {
+        let total = |axis: usize| {
+            let outputs = size[axis].div_ceil(stride[axis].max(1));
+            ((outputs.saturating_sub(1)) * stride[axis] + kernel[axis]).saturating_sub(size[axis])
+        };
+        match self {
+            Border::Valid => Padding::default(),
+            Border::Explicit(padding) => padding,
+            Border::Same => {
+                let (rows, columns) = (total(0), total(1));
+                Padding {
+                    top: rows / 2,
+                    bottom: rows - rows / 2,
+                    left: columns / 2,
+                    right: columns - columns / 2,
+                }
+            }
+        }
+    }
+}
+
+/// Short constructors, so that a network's file reads like the paper's table.
+impl Layer {
+    /// Square convolution with bias and stride 1.
+    pub fn conv(out: usize, kernel: usize, padding: Border) -> Self {
+        Self::Conv {
+            out,
+            kernel: [kernel; 2],
+            stride: [1; 2],
+            padding,
+            bias: true,
+            connections: None,
+        }
+    }
+
+    /// Max-pooling over k x k windows that do not overlap.
+    pub fn max_pool(kernel: usize) -> Self {
+        Self::MaxPool {
+            kernel: [kernel; 2],
+            stride: [kernel; 2],
+            padding: Border::Valid,
+        }
+    }
+
+    /// Average pooling over k x k windows that do not overlap.
+    pub fn avg_pool(kernel: usize) -> Self {
+        Self::AvgPool {
+            kernel: [kernel; 2],
+            stride: [kernel; 2],
+            padding: Border::Valid,
+        }
+    }
+
+    /// Affine layer with bias.
+    pub fn dense(units: usize) -> Self {
+        Self::Dense { units, bias: true }
+    }
+
+    /// A nonlinearity.
+    pub fn activation(function: Activation) -> Self {
+        Self::Activation { function }
+    }
+
+    /// The word a reader expects for this layer, and the stem of its name.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Pad { .. } => "pad",
+            Self::Conv { .. } => "conv",
+            Self::MaxPool { .. } | Self::AvgPool { .. } | Self::GlobalAvgPool => "pool",
+            Self::Subsample { .. } => "subsample",
+            Self::Flatten => "flatten",
+            Self::Reshape { .. } => "reshape",
+            Self::Dense { .. } => "fc",
+            Self::BatchNorm { .. } => "bn",
+            Self::Activation { .. } => "act",
+            Self::Dropout { .. } => "dropout",
+            Self::Rbf { .. } => "rbf",
+            Self::Residual { .. } => "res",
+        }
+    }
+
+    /// What the layer does, in a few words: "conv 30@5x5, stride 1".
+    pub fn describe(&self) -> String {
+        let window = |kernel: &[usize; 2], stride: &[usize; 2], padding: &Border| {
+            let border = match padding {
+                Border::Valid => String::new(),
+                Border::Same => ", same".into(),
+                Border::Explicit(p) if *p == Padding::default() => String::new(),
+                Border::Explicit(p) => {
+                    format!(", pad {},{},{},{}", p.top, p.bottom, p.left, p.right)
+                }
+            };
+            let step = if stride[0] == stride[1] {
+                format!("{}", stride[0])
+            } else {
+                format!("{}x{}", stride[0], stride[1])
+            };
+            format!("{}x{}, stride {step}{border}", kernel[0], kernel[1])
+        };
+        match self {
+            Self::Pad { padding: p } => {
+                format!("zero-pad {},{},{},{}", p.top, p.bottom, p.left, p.right)
+            }
+            Self::Conv {
+                out,
+                kernel,
+                stride,
+                padding,
+                connections,
+                bias,
+            } => format!(
+                "conv {out}@{}{}{}",
+                window(kernel, stride, padding),
+                if *bias { "" } else { ", no bias" },
+                if connections.is_some() {
+                    ", partly connected"
+                } else {
+                    ""
+                },
+            ),
+            Self::MaxPool {
+                kernel,
+                stride,
+                padding,
+            } => {
+                format!("max-pool {}", window(kernel, stride, padding))
+            }
+            Self::AvgPool {
+                kernel,
+                stride,
+                padding,
+            } => {
+                format!("avg-pool {}", window(kernel, stride, padding))
+            }
+            Self::GlobalAvgPool => "global average pool".into(),
+            Self::Subsample { kernel } => format!("trainable subsampling {kernel}x{kernel}"),
+            Self::Flatten => "flatten".into(),
+            Self::Reshape { to: [c, h, w] } => format!("reshape to {c}x{h}x{w}"),
+            Self::Dense { units, bias: true } => format!("affine {units}"),
+            Self::Dense { units, bias: false } => format!("affine {units}, no bias"),
+            Self::BatchNorm { .. } => "batch normalisation".into(),
+            Self::Activation { function } => function.to_string(),
+            Self::Dropout { rate } => format!("dropout {rate}"),
+            Self::Rbf { centres } => format!("RBF {}", centres.len()),
+            Self::Residual { shortcut, .. } if shortcut.is_empty() => {
+                "residual, identity shortcut".into()
+            }
+            Self::Residual { .. } => "residual, projected shortcut".into(),
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! The catalogue against the papers: parameter counts, shapes, layers that do not fit.
+
+use candle_core::{Device, Tensor};
+use hw_core::Rng;
+use hw_kernels::Activation;
+use hw_models::{Border, Initializer, Layer, Mode, ModelError, ModelSpec, Network, zoo};
+
+fn count(name: &str, classes: usize) -> usize {
+    zoo::spec(name, [1, 28, 28], classes)
+        .unwrap()
+        .resolve()
+        .unwrap()
+        .parameter_count()
+}
+
+fn images(n: usize, shape: [usize; 3], seed: u64) -> Tensor {
+    let [c, h, w] = shape;
+    let mut rng = Rng::stream(seed, "test/images", 0);
+    let values: Vec<f32> = (0..n * c * h * w).map(|_| rng.uniform()).collect();
+    Tensor::from_vec(values, (n, c, h, w), &Device::Cpu).unwrap()
+}
+
+#[test]
+fn parameter_counts_are_those_of_the_papers() {
+    // Printed: emnist-classifier, Table 9.
+    assert_eq!(count("lenet5", 47), 64_851);
+    // LeCun et al. 1998, section II-B: 60,000 trainable parameters.
+    assert_eq!(count("lenet5-1998", 10), 60_000);
+    // 30·(25+1) + 4320·100+100 + 2·100 + 100·10+10, from the layer table of simple-cnn-bn.
+    assert_eq!(count("bn-cnn", 10), 780 + 432_100 + 200 + 1_010);
+    // 784·100+100, four times 100·100+100, 100·10+10.
+    assert_eq!(count("ann", 10), 78_500 + 4 * 10_100 + 1_010);
+    assert_eq!(count("ann-bn", 10), count("ann", 10) + 5 * 200);
+    assert_eq!(
+        count("simple-cnn", 10),
+        320 + 18_496 + (1600 * 128 + 128) + 1_290
+    );
+    let ji = (9 * 32 + 32) + 64 + (32 * 9 * 64 + 64) + 128 + (3136 * 625 + 625) + 1250 + 1450;
+    assert_eq!(count("ji-cnn", 10), ji);
+}
+
+#[test]
+fn lenet5_1998_has_the_parameters_of_each_published_layer() {
+    let model = zoo::spec("lenet5-1998", [1, 28, 28], 10)
+        .unwrap()
+        .resolve()
+        .unwrap();
+    let per_layer: Vec<usize> = model
+        .layers
+        .iter()
+        .map(|l| l.parameters.iter().map(|p| p.count).sum())
+        .filter(|&n| n > 0)
+        .collect();
+    assert_eq!(per_layer, [156, 12, 1516, 32, 48_120, 10_164]);
+}
+
+#[test]
+fn multiply_accumulates_follow_from_the_shapes() {
+    let model = zoo::spec("bn-cnn", [1, 28, 28], 10)
+        .unwrap()
+        .resolve()
+        .unwrap();
+    assert_eq!(model.macs(), 30 * 24 * 24 * 25 + 4320 * 100 + 1000);
+}
+
+#[test]
+fn every_model_gives_finite_logits_for_digits_letters_and_all_characters() {
+    for entry in zoo::CATALOGUE {
+        for classes in [10, 26, 62] {
+            let spec = zoo::spec(entry.name, [1, 28, 28], classes).unwrap();
+            let network = Network::new(&spec, 3, &Device::Cpu).unwrap();
+            let x = images(4, [1, 28, 28], 1);
+            for mode in [Mode::Eval, Mode::Train { dropout_seed: 1 }] {
+                let logits = network.forward(&x, mode).unwrap();
+                assert_eq!(logits.dims(), [4, classes], "{}", entry.name);
+                let logits = logits.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                assert!(logits.iter().all(|x| x.is_finite()), "{}", entry.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_parameter_of_every_model_gets_a_gradient() {
+    for entry in zoo::CATALOGUE {
+        let spec = zoo::spec(entry.name, [1, 28, 28], 10).unwrap();
+        let network = Network::new(&spec, 3, &Device::Cpu).unwrap();
+        let x = images(4, [1, 28, 28], 1);
+        let labels = Tensor::new(&[1u32, 7, 3, 3], &Device::Cpu).unwrap();
+        let logits = network
+            .forward(&x, Mode::Train { dropout_seed: 1 })
+            .unwrap();
+        let loss = hw_kernels::softmax_cross_entropy(&logits, &labels).unwrap();
+        let gradients = loss.backward().unwrap();
+        for (name, var) in network.parameters() {
+            let gradient = gradients
+                .get(var)
+                .unwrap_or_else(|| panic!("{}: {name}", entry.name));
+            assert_eq!(gradient.dims(), var.dims(), "{}: {name}", entry.name);
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_weights_and_another_seed_others() {
+    let spec = zoo::spec("bn-cnn", [1, 28, 28], 10).unwrap();
+    let weights = |seed| {
+        Network::new(&spec, seed, &Device::Cpu)
+            .unwrap()
+            .contents()
+            .unwrap()
+    };
+    assert_eq!(weights(5), weights(5));
+    assert_ne!(weights(5), weights(6));
+}
+
+#[test]
+fn batch_norm_statistics_move_in_training_and_stand_still_in_evaluation() {
+    let spec = zoo::spec("bn-cnn", [1, 28, 28], 10).unwrap();
+    let network = Network::new(&spec, 1, &Device::Cpu).unwrap();
+    let moving = || network.buffers()[0].1.to_vec1::<f32>().unwrap();
+    let before = moving();
+    network
+        .forward(&images(8, [1, 28, 28], 1), Mode::Eval)
+        .unwrap();
+    network
+        .observe(
+            &images(8, [1, 28, 28], 1),
+            Mode::Train { dropout_seed: 0 },
+            &mut |_, _| {},
+        )
+        .unwrap();
+    assert_eq!(moving(), before);
+    network
+        .forward(&images(8, [1, 28, 28], 1), Mode::Train { dropout_seed: 0 })
+        .unwrap();
+    assert_ne!(moving(), before);
+}
+
+#[test]
+fn partly_connected_filters_ignore_the_maps_they_are_not_linked_to() {
+    let spec = zoo::spec("lenet5-1998", [1, 28, 28], 10).unwrap();
+    let network = Network::new(&spec, 1, &Device::Cpu).unwrap();
+    let labels = Tensor::new(&[1u32, 2], &Device::Cpu).unwrap();
+    let logits = network
+        .forward(&images(2, [1, 28, 28], 2), Mode::Eval)
+        .unwrap();
+    let loss = hw_kernels::softmax_cross_entropy(&logits, &labels).unwrap();
+    let gradients = loss.backward().unwrap();
+    let (_, weight) = network
+        .parameters()
+        .iter()
+        .find(|(n, _)| n == "conv2.weight")
+        .unwrap();
+    let gradient = gradients
+        .get(weight)
+        .unwrap()
+        .flatten_all()
+        .unwrap()
+        .to_vec1::<f32>()
+        .unwrap();
+    // Filter 0 reads maps 0, 1 and 2 only.
+    assert!(gradient[..3 * 25].iter().any(|g| *g != 0.0));
+    assert!(gradient[3 * 25..6 * 25].iter().all(|g| *g == 0.0));
+}
+
+#[test]
+fn a_saved_network_loads_with_the_same_bits_and_the_same_logits() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.safetensors");
+    let spec = zoo::spec("ji-cnn", [1, 28, 28], 26).unwrap();
+    let network = Network::new(&spec, 9, &Device::Cpu).unwrap();
+    network.save(&path).unwrap();
+    let first = std::fs::read(&path).unwrap();
+    let loaded = Network::load(&path, &Device::Cpu).unwrap();
+    assert_eq!(loaded.spec(), &spec);
+    let x = images(3, [1, 28, 28], 4);
+    let logits = |n: &Network| n.forward(&x, Mode::Eval).unwrap().to_vec2::<f32>().unwrap();
+    assert_eq!(logits(&loaded), logits(&network));
+    loaded.save(&path).unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), first);
+}
+
+#[test]
+fn a_damaged_weights_file_is_refused_with_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.safetensors");
+    let spec = zoo::spec("ann", [1, 28, 28], 10).unwrap();
+    let network = Network::new(&spec, 9, &Device::Cpu).unwrap();
+    network.save(&path).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    for keep in [0, 4, 8, 200, whole.len() - 1] {
+        std::fs::write(&path, &whole[..keep]).unwrap();
+        let message = Network::load(&path, &Device::Cpu).unwrap_err().to_string();
+        assert!(
+            message.contains("w.safetensors") && message.contains("damaged"),
+            "{message}"
+        );
+    }
+    let mut oversized = whole.clone();
+    oversized[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+    std::fs::write(&path, &oversized).unwrap();
+    assert!(Network::load(&path, &Device::Cpu).is_err());
+}
+
+#[test]
+fn missing_unknown_and_misshapen_tensors_are_refused_by_name() {
+    let spec = zoo::spec("ann", [1, 28, 28], 10).unwrap();
+    let network = Network::new(&spec, 9, &Device::Cpu).unwrap();
+    let path = std::path::Path::new("some.safetensors");
+    let refusal = |change: &dyn Fn(&mut hw_models::weights::Contents)| {
+        let mut contents = network.contents().unwrap();
+        change(&mut contents);
+        Network::from_contents(path, &contents, &Device::Cpu)
+            .unwrap_err()
+            .to_string()
+    };
+    let missing = refusal(&|c| drop(c.tensors.remove("fc2.bias")));
+    assert!(missing.contains("'fc2.bias' is missing"), "{missing}");
+    let unknown = refusal(&|c| {
+        let tensor = c.tensors["fc2.bias"].clone();
+        c.tensors.insert("fc9.bias".into(), tensor);
+    });
+    assert!(
+        unknown.contains("'fc9.bias' is not part of model 'ann'"),
+        "{unknown}"
+    );
+    let misshapen = refusal(&|c| {
+        if let Some(t) = c.tensors.get_mut("fc2.bias") {
+            t.shape = vec![50, 2];
+        }
+    });
+    assert!(
+        misshapen.contains("has shape [50, 2], expected [100]"),
+        "{misshapen}"
+    );
+}
+
+#[test]
+fn layers_that_do_not_fit_are_refused_with_their_name() {
+    let refuse = |layers: Vec<Layer>| {
+        let init = Initializer::HeNormal;
+        let spec = ModelSpec {
+            name: "odd".into(),
+            input: [1, 8, 8],
+            classes: 4,
+            init,
+            layers,
+        };
+        spec.resolve().unwrap_err()
+    };
+    let dense = refuse(vec![Layer::dense(4)]).to_string();
+    assert!(
+        dense.contains("fc1") && dense.contains("flatten"),
+        "{dense}"
+    );
+    let window = refuse(vec![Layer::conv(4, 9, Border::Valid)]).to_string();
+    assert!(
+        window.contains("conv1") && window.contains("does not fit"),
+        "{window}"
+    );
+    let end = refuse(vec![Layer::Flatten, Layer::dense(5)]);
+    assert!(matches!(end, ModelError::Output { .. }), "{end}");
+    let rate = refuse(vec![
+        Layer::Flatten,
+        Layer::Dropout { rate: 1.0 },
+        Layer::dense(4),
+    ]);
+    assert!(rate.to_string().contains("dropout1"), "{rate}");
+    let branches = refuse(vec![Layer::Residual {
+        body: vec![Layer::conv(3, 3, Border::Same)],
+        shortcut: vec![],
+    }]);
+    assert!(branches.to_string().contains("res1"), "{branches}");
+}
+
+#[test]
+fn a_residual_layer_adds_its_branches() {
+    let layers = vec![
+        Layer::Residual {
+            body: vec![Layer::activation(Activation::Relu)],
+            shortcut: vec![],
+        },
+        Layer::Flatten,
+        Layer::dense(2),
+    ];
+    let init = Initializer::HeNormal;
+    let spec = ModelSpec {
+        name: "sum".into(),
+        input: [1, 2, 2],
+        classes: 2,
+        init,
+        layers,
+    };
+    let network = Network::new(&spec, 1, &Device::Cpu).unwrap();
+    let x = (images(1, [1, 2, 2], 1) - 0.5).unwrap();
+    let mut sum = None;
+    network
+        .observe(&x, Mode::Eval, &mut |name, y| {
+            if name == "res1" {
+                sum = Some(y.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+            }
+        })
+        .unwrap();
+    let x = x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let expected: Vec<f32> = x.iter().map(|v| v + v.max(0.0)).collect();
+    assert_eq!(sum.unwrap(), expected);
+}
+
+#[test]
+fn the_first_layer_that_is_not_finite_is_named() {
+    let spec = zoo::spec("bn-cnn", [1, 28, 28], 10).unwrap();
+    let network = Network::new(&spec, 1, &Device::Cpu).unwrap();
+    let x = images(2, [1, 28, 28], 1);
+    assert_eq!(network.first_non_finite(&x, Mode::Eval).unwrap(), None);
+    let huge = (&x * 1e38).unwrap();
+    let found = network
+        .first_non_finite(&(&huge * 1e5).unwrap(), Mode::Eval)
+        .unwrap();
+    assert_eq!(found.as_deref(), Some("conv1"));
+    let (_, bias) = &network.parameters()[1];
+    bias.set(&Tensor::full(f32::NAN, 30, &Device::Cpu).unwrap())
+        .unwrap();
+    let found = network.first_non_finite(&x, Mode::Eval).unwrap();
+    assert_eq!(found.as_deref(), Some("conv1.bias"));
+}
+
+#[test]
+fn a_spec_survives_json() {
+    for entry in zoo::CATALOGUE {
+        let spec = entry.spec([1, 28, 28], 47);
+        let json = serde_json::to_string(&spec).unwrap();
+        assert_eq!(
+            serde_json::from_str::<ModelSpec>(&json).unwrap(),
+            spec,
+            "{}",
+            entry.name
+        );
+    }
+}
+
+#[test]
+fn an_unknown_model_is_answered_with_the_known_names() {
+    let message = zoo::spec("lenet", [1, 28, 28], 10).unwrap_err().to_string();
+    assert!(
+        message.contains("lenet5") && message.contains("bn-cnn"),
+        "{message}"
+    );
+}
+
+#[test]
+fn images_of_another_size_are_refused() {
+    let spec = zoo::spec("ann", [1, 28, 28], 10).unwrap();
+    let network = Network::new(&spec, 1, &Device::Cpu).unwrap();
+    let message = network
+        .forward(&images(1, [1, 14, 14], 1), Mode::Eval)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("[1, 28, 28]") && message.contains("[1, 14, 14]"),
+        "{message}"
+    );
+}

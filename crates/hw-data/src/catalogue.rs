@@ -52,7 +52,7 @@ impl GlyphSet {
     pub const ALL: [Self; 4] = [Self::All, Self::Digits, Self::Letters, Self::Hiragana];
 
     /// The data set's name.
-    pub fn id(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::All => "glyphs",
             Self::Digits => "glyphs:digits",
@@ -345,7 +345,7 @@ impl DatasetId {
 impl fmt::Display for DatasetId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Glyphs(set) => f.write_str(set.id()),
+            Self::Glyphs(set) => f.write_str(set.name()),
             Self::Folder(path) => write!(f, "folder:{}", path.display()),
             other => f.write_str(other.entry().map_or("", |entry| entry.name)),
         }

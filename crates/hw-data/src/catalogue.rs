@@ -2,6 +2,7 @@
 //! locating, checking and downloading all read this page.
 
 use crate::DataError;
+use crate::centre::Centring;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
@@ -137,6 +138,8 @@ pub struct Entry {
     pub folders: &'static [&'static str],
     /// How its images are stored.
     pub orientation: Orientation,
+    /// How its characters were cropped and centred.
+    pub centring: Centring,
     /// The label of the first class in its files.
     pub label_base: u8,
     /// The editions in use.
@@ -191,6 +194,7 @@ const fn emnist(
         test_prefix: prefixes[1],
         folders: EMNIST_FOLDERS,
         orientation: Orientation::Transposed,
+        centring: Centring::Emnist,
         label_base,
         editions,
         sources: EMNIST_SOURCES,
@@ -210,6 +214,7 @@ pub const CATALOGUE: &[(DatasetId, Entry)] = &[
             test_prefix: "t10k",
             folders: &["mnist", "MNIST/raw"],
             orientation: Orientation::Upright,
+            centring: Centring::Mnist,
             label_base: 0,
             editions: ORIGINAL,
             sources: &[
@@ -229,6 +234,7 @@ pub const CATALOGUE: &[(DatasetId, Entry)] = &[
             test_prefix: "t10k",
             folders: &["kmnist", "KMNIST/raw"],
             orientation: Orientation::Upright,
+            centring: Centring::Kmnist,
             label_base: 0,
             editions: ORIGINAL,
             sources: &["http://codh.rois.ac.jp/kmnist/dataset/kmnist/"],
@@ -334,6 +340,12 @@ impl DatasetId {
             Self::Glyphs(set) => Some(set.classes()),
             other => other.entry().map(|entry| names(entry.classes)),
         }
+    }
+
+    /// How the set's images were cropped and centred, and how a new image must be to be like them.
+    /// Glyphs and folders are made like MNIST.
+    pub fn centring(&self) -> Centring {
+        self.entry().map_or(Centring::Mnist, |entry| entry.centring)
     }
 
     /// Whether the images are drawn by a program; where its results are shown that must be said.

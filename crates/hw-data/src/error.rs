@@ -34,6 +34,10 @@ pub enum DataError {
         reason: String,
     },
 
+    /// An image without anything on it.
+    #[error("the image is blank: nothing on it stands out from its border")]
+    Blank,
+
     /// No folder holds the asked-for data set.
     #[error("data set {set} not found: {looked}; {advice}")]
     NotFound {

@@ -1,13 +1,19 @@
 //! Handwriting data sets: finding, reading and checking them; splitting them and loading batches.
 
 pub mod catalogue;
+pub mod centre;
+pub mod class_map;
 pub mod dataset;
 pub mod error;
+pub mod folder;
 pub mod glyphs;
+pub mod gray;
+pub mod grid;
 mod gzip;
 pub mod idx;
 pub mod loader;
 pub mod locate;
+mod normal;
 pub mod open;
 pub mod preprocess;
 pub mod published;

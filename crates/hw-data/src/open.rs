@@ -4,7 +4,7 @@ use crate::catalogue::{DatasetId, Entry, Orientation, names};
 use crate::dataset::{Dataset, Images, Split};
 use crate::glyphs::{self, GlyphConfig};
 use crate::locate::{DataDirs, SplitFiles, locate_split};
-use crate::{DataError, idx};
+use crate::{DataError, folder, idx};
 
 /// The side of every published image.
 const SIDE: usize = 28;
@@ -21,7 +21,7 @@ pub fn load(id: &DatasetId, split: Split, dirs: &DataDirs) -> Result<Dataset, Da
             let count = glyphs::default_count(*set, split);
             glyphs::generate(*set, split, count, &GlyphConfig::default())
         }
-        DatasetId::Folder(_) => Err(DataError::invalid("folder", "not available")),
+        DatasetId::Folder(path) => folder::load(path, split),
         _ => load_idx(id, split, dirs),
     }
 }

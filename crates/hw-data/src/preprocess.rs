@@ -18,6 +18,7 @@
 //! ```
 
 use crate::DataError;
+use crate::normal::normal;
 use hw_core::Rng;
 use serde::{Deserialize, Serialize};
 
@@ -305,7 +306,7 @@ fn pad(
 
 fn gaussian_noise(mut pixels: Vec<f32>, std: f32, rng: &mut Rng) -> Vec<f32> {
     for pixel in &mut pixels {
-        *pixel = (*pixel + std * rng.normal()).clamp(0.0, 1.0);
+        *pixel = (*pixel + std * normal(rng)).clamp(0.0, 1.0);
     }
     pixels
 }

@@ -1,0 +1,170 @@
+//! What a run is made of: everything that decides its bits, and nothing else.
+
+use crate::error::{Result, TrainError};
+use crate::optimizer::Optimizer;
+use hw_data::{DatasetId, EmnistEdition, Preprocess};
+use hw_models::{Initializer, ModelSpec};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The full configuration of a training run; its JSON form is a config file. Fields left out of a
+/// file have the defaults of [`TrainConfig::default`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// A model's catalogue name.
+    pub model: String,
+    /// A whole model declaration in place of the catalogue's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spec: Option<ModelSpec>,
+    /// Replaces the model's own initialiser.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<Initializer>,
+    /// What to train on.
+    pub dataset: DatasetId,
+    /// Which EMNIST to take; the first complete one found if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edition: Option<EmnistEdition>,
+    /// From bytes to the network's input.
+    pub preprocess: Preprocess,
+    /// The update rule and its constants.
+    pub optimizer: Optimizer,
+    /// Step size.
+    pub learning_rate: f32,
+    /// Images a step.
+    pub batch: usize,
+    /// Passes over the training set.
+    pub epochs: usize,
+    /// The root of every random draw.
+    pub seed: u64,
+    /// Share of the training set held out to select weights and stop early; 0 for none.
+    pub val_fraction: f64,
+    /// Whether each class gives its share to the validation set.
+    pub stratified: bool,
+    /// Train on the first so many images of the seeded shuffle only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Which validation score decides about the best weights and early stopping.
+    pub monitor: Monitor,
+    /// Stop when the monitored score no longer improves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<EarlyStopping>,
+    /// After each epoch, score the first so many training and test images, for learning curves
+    /// only: nothing is ever chosen by them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe: Option<usize>,
+}
+
+/// A validation score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Monitor {
+    /// Mean cross-entropy; lower is better.
+    ValLoss,
+    /// Share of correct answers; higher is better.
+    ValAccuracy,
+}
+
+/// When to give up waiting for a better score (Prechelt 1998).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyStopping {
+    /// Epochs without improvement that are tolerated.
+    pub patience: usize,
+    /// Smaller improvements do not count.
+    #[serde(default)]
+    pub min_delta: f64,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            model: "bn-cnn".into(),
+            spec: None,
+            init: None,
+            dataset: DatasetId::Mnist,
+            edition: None,
+            preprocess: Preprocess::default(),
+            optimizer: Optimizer::default(),
+            learning_rate: 1e-3,
+            batch: 128,
+            epochs: 10,
+            seed: 1,
+            val_fraction: 0.1,
+            stratified: true,
+            limit: None,
+            monitor: Monitor::ValLoss,
+            early_stopping: None,
+            probe: None,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Reads a config file (JSON).
+    ///
+    /// # Errors
+    /// [`TrainError::File`] when it cannot be read, [`TrainError::Damaged`] with line and column
+    /// when it is no valid config.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = hw_core::files::read_text(path)?;
+        serde_json::from_str(&text).map_err(|error| TrainError::Damaged {
+            path: path.to_path_buf(),
+            problem: format!("is no valid config: {error}"),
+        })
+    }
+
+    /// The model's declaration for images of `input` (channels, height, width).
+    ///
+    /// # Errors
+    /// [`TrainError::Model`] for an unknown model or images that do not fit it.
+    pub fn model_spec(&self, input: [usize; 3], classes: usize) -> Result<ModelSpec> {
+        let mut spec = match &self.spec {
+            Some(spec) => spec.clone(),
+            None => hw_models::zoo::find(&self.model)?.spec(input, classes),
+        };
+        if let Some(init) = self.init {
+            spec.init = init;
+        }
+        spec.resolve()?;
+        Ok(spec)
+    }
+
+    /// Checks every number that has a range.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] naming the first field that is out of its range.
+    pub fn check(&self) -> Result<()> {
+        let refuse = |field, value: String, expected: &str| {
+            Err(TrainError::Config { field, value, expected: expected.into() })
+        };
+        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
+            let value = self.learning_rate.to_string();
+            return refuse("learning rate", value, "a finite number above 0");
+        }
+        for (field, value) in [("batch", self.batch), ("epochs", self.epochs)] {
+            if value == 0 {
+                return refuse(field, "0".into(), "at least 1");
+            }
+        }
+        if !(0.0..1.0).contains(&self.val_fraction) {
+            return refuse("val-fraction", self.val_fraction.to_string(), "in [0, 1)");
+        }
+        for (field, value) in [("limit", self.limit), ("probe", self.probe)] {
+            if value == Some(0) {
+                return refuse(field, "0".into(), "at least 1, or left out");
+            }
+        }
+        if let Some(stopping) = self.early_stopping {
+            if self.val_fraction == 0.0 {
+                let expected = "absent when val-fraction is 0: there is nothing to monitor";
+                return refuse("early stopping", "set".into(), expected);
+            }
+            if !(stopping.min_delta.is_finite() && stopping.min_delta >= 0.0) {
+                let value = stopping.min_delta.to_string();
+                return refuse("early stopping's min-delta", value, "a finite number, at least 0");
+            }
+        }
+        self.optimizer.check()
+    }
+}

@@ -1,0 +1,155 @@
+//! A run before it runs: its configuration checked against its data, and its id.
+
+use crate::checkpoint::Stamp;
+use crate::config::TrainConfig;
+use crate::error::{Result, TrainError};
+use crate::provenance::{DataStamp, Versions};
+use hw_data::{DataDirs, Dataset, Loader, LoaderConfig, Split, SplitIndices};
+use hw_models::ModelSpec;
+use std::path::Path;
+use std::sync::Arc;
+
+/// File that names a run and holds its configuration.
+pub const CONFIG: &str = "config.json";
+/// Images a batch where only scores are computed.
+const EVALUATION_BATCH: usize = 250;
+
+/// A checked configuration with the data it names.
+#[derive(Debug)]
+pub struct Experiment {
+    pub(crate) config: TrainConfig,
+    pub(crate) spec: ModelSpec,
+    pub(crate) stamp: Stamp,
+    pub(crate) train: Loader,
+    pub(crate) validation: Option<Loader>,
+    pub(crate) probes: Option<[Loader; 2]>,
+}
+
+impl Experiment {
+    /// Loads the data that `config` names and checks everything.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`], [`TrainError::Data`] or [`TrainError::Model`], naming what is wrong.
+    pub fn load(config: TrainConfig, dirs: &DataDirs) -> Result<Self> {
+        config.check()?;
+        let dirs = dirs.clone().with_edition(config.edition);
+        let train = Arc::new(hw_data::load(&config.dataset, Split::Train, &dirs)?);
+        let test = match config.probe {
+            Some(_) => Some(Arc::new(hw_data::load(&config.dataset, Split::Test, &dirs)?)),
+            None => None,
+        };
+        Self::new(config, train, test)
+    }
+
+    /// An experiment on data that is already loaded; `test` is needed only for `config.probe`.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn new(
+        config: TrainConfig,
+        train: Arc<Dataset>,
+        test: Option<Arc<Dataset>>,
+    ) -> Result<Self> {
+        config.check()?;
+        let input = config.preprocess.output_shape(train.images.shape())?;
+        let spec = config.model_spec(input, train.classes.len())?;
+        let split = split(&config, &train)?;
+        let loader = |data: &Arc<Dataset>, indices: Vec<u32>, batch, shuffle| {
+            let config = LoaderConfig {
+                batch,
+                shuffle_seed: shuffle,
+                preprocess: config.preprocess.clone(),
+                augment_seed: config.seed,
+                ..LoaderConfig::default()
+            };
+            Loader::new(Arc::clone(data), indices.into(), config)
+        };
+        let probes = match (config.probe, &test) {
+            (Some(count), Some(test)) => {
+                let first = |indices: &[u32]| indices[..count.min(indices.len())].to_vec();
+                let of_test = (0..test.len().min(count) as u32).collect();
+                Some([
+                    loader(&train, first(&split.train), EVALUATION_BATCH, None)?,
+                    loader(test, of_test, EVALUATION_BATCH, None)?,
+                ])
+            }
+            _ => None,
+        };
+        let validation = match split.validation.is_empty() {
+            true => None,
+            false => Some(loader(&train, split.validation, EVALUATION_BATCH, None)?),
+        };
+        let data = DataStamp::of(&train);
+        let stamp = Stamp {
+            run: run_id(&config, &spec, &data),
+            config: config.clone(),
+            data,
+            classes: train.classes.to_vec(),
+            versions: Versions::current(),
+        };
+        let train = loader(&train, split.train, config.batch, Some(config.seed))?;
+        Ok(Self { config, spec, stamp, train, validation, probes })
+    }
+
+    /// The run's id: a hash of its full configuration, its model and its data.
+    pub fn id(&self) -> &str {
+        &self.stamp.run
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
+    }
+
+    /// The model's declaration.
+    pub fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    /// What checkpoints say about this run.
+    pub fn stamp(&self) -> &Stamp {
+        &self.stamp
+    }
+
+    /// Images trained on, and images held out.
+    pub fn sizes(&self) -> (usize, usize) {
+        (self.train.len(), self.validation.as_ref().map_or(0, Loader::len))
+    }
+
+    /// Steps of the whole run, if it is not stopped early.
+    pub fn steps(&self) -> u64 {
+        (self.train.batches_per_epoch() * self.config.epochs) as u64
+    }
+}
+
+/// The configuration of the run in `folder`.
+///
+/// # Errors
+/// [`TrainError::NoRun`] when there is none, [`TrainError::Damaged`] when it cannot be understood.
+pub fn read_config(folder: &Path) -> Result<TrainConfig> {
+    let path = folder.join(CONFIG);
+    if !path.exists() {
+        return Err(TrainError::NoRun { path: folder.into(), missing: CONFIG });
+    }
+    TrainConfig::read(&path)
+}
+
+fn split(config: &TrainConfig, train: &Dataset) -> Result<SplitIndices> {
+    let all: Vec<u32> = (0..train.len() as u32).collect();
+    let (fraction, seed) = (config.val_fraction, config.seed);
+    let split = if config.stratified {
+        SplitIndices::stratified(&all, &train.labels, fraction, seed)?
+    } else {
+        SplitIndices::random(&all, fraction, seed)?
+    };
+    Ok(match config.limit {
+        Some(limit) => split.limit(limit, seed),
+        None => split,
+    })
+}
+
+fn run_id(config: &TrainConfig, spec: &ModelSpec, data: &DataStamp) -> String {
+    // Structs serialise in declaration order, so equal inputs give equal text.
+    let text = serde_json::json!({ "config": config, "model": spec, "data": data }).to_string();
+    hw_core::files::sha256_hex(text.as_bytes())[..16].to_string()
+}

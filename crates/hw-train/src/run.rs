@@ -1,0 +1,394 @@
+//! The training loop.
+
+use crate::checkpoint::{self, Progress, Restored};
+use crate::error::{Result, TrainError};
+use crate::evaluate::{correct_answers, score, tensors};
+use crate::events::{self, EpochRecord, Event, EventLog, Score};
+use crate::experiment::{CONFIG, Experiment};
+use crate::optimizer::OptimizerState;
+use crate::provenance::Machine;
+use candle_core::Device;
+use hw_core::{CancelToken, Rng};
+use hw_data::Batch;
+use hw_models::{Mode, Network};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// File of a run's event log.
+pub const EVENTS: &str = "events.jsonl";
+/// File that says on what machine a run was made.
+pub const RUN: &str = "run.json";
+/// How many of an epoch's last losses its record keeps.
+const LAST_LOSSES: usize = 20;
+/// Every so many steps, a step is logged and shown.
+const STEPS_BETWEEN_EVENTS: u64 = 20;
+
+/// How a run is run; nothing here changes its bits.
+pub struct RunOptions<'a> {
+    /// Asks the run to stop at the next step; it can then be resumed.
+    pub cancel: CancelToken,
+    /// Sees every event as it happens.
+    pub observer: &'a mut dyn FnMut(&Event),
+    /// Within a long epoch, a safe point is written this often.
+    pub checkpoint_every: Duration,
+    /// Where the tensors live.
+    pub device: Device,
+}
+
+impl<'a> RunOptions<'a> {
+    /// The usual options with this observer.
+    pub fn new(observer: &'a mut dyn FnMut(&Event)) -> Self {
+        Self {
+            cancel: CancelToken::new(),
+            observer,
+            checkpoint_every: Duration::from_secs(60),
+            device: Device::Cpu,
+        }
+    }
+}
+
+/// What became of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Whether it is complete; else it can be resumed.
+    pub finished: bool,
+    /// All its epochs.
+    pub history: Vec<EpochRecord>,
+    /// The epoch whose weights are kept, counted from 1.
+    pub best_epoch: usize,
+}
+
+impl Outcome {
+    /// Seconds spent on training steps.
+    pub fn seconds(&self) -> f64 {
+        self.history.iter().map(|epoch| epoch.seconds).sum()
+    }
+
+    /// Whether any epoch's time was measured only in part, so that [`Self::seconds`] is too small.
+    pub fn partly_timed(&self) -> bool {
+        self.history.iter().any(|epoch| epoch.partial)
+    }
+}
+
+/// What `run.json` says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunFile {
+    /// The run's id.
+    pub run: String,
+    /// The machine that last worked on it.
+    pub machine: Machine,
+}
+
+impl Experiment {
+    /// Runs in an empty folder.
+    ///
+    /// # Errors
+    /// [`TrainError::Occupied`] when the folder already holds a run; [`TrainError::NotFinite`] when
+    /// training diverges; else whatever stopped it, with its last safe point on disk.
+    pub fn start(&self, folder: &Path, options: RunOptions<'_>) -> Result<Outcome> {
+        if folder.join(CONFIG).exists() {
+            let found = read_run(folder).map_or_else(|| "of unknown id".into(), |file| file.run);
+            return Err(TrainError::Occupied { path: folder.into(), found });
+        }
+        self.proceed(folder, options)
+    }
+
+    /// Goes on where the run in `folder` stopped; a complete run is only read.
+    ///
+    /// # Errors
+    /// [`TrainError::NoRun`] when there is none, [`TrainError::OtherRun`] when it is another; else as
+    /// [`Self::start`].
+    pub fn resume(&self, folder: &Path, options: RunOptions<'_>) -> Result<Outcome> {
+        if !folder.join(CONFIG).exists() {
+            return Err(TrainError::NoRun { path: folder.into(), missing: CONFIG });
+        }
+        self.proceed(folder, options)
+    }
+
+    /// Starts, resumes or only reads the run in `folder`, whichever it needs to be complete.
+    ///
+    /// # Errors
+    /// As [`Self::resume`].
+    pub fn complete(&self, folder: &Path, options: RunOptions<'_>) -> Result<Outcome> {
+        self.proceed(folder, options)
+    }
+
+    fn proceed(&self, folder: &Path, options: RunOptions<'_>) -> Result<Outcome> {
+        if let Some(file) = read_run(folder).filter(|file| file.run != self.id()) {
+            let expected = self.id().into();
+            return Err(TrainError::OtherRun { path: folder.into(), found: file.run, expected });
+        }
+        let restored = checkpoint::load_last(folder, &self.stamp, &options.device)?;
+        if let Some(Restored { progress, .. }) = restored.as_ref().filter(|r| r.progress.finished) {
+            let history = events::epochs(&events::read(&folder.join(EVENTS)));
+            return Ok(Outcome { finished: true, history, best_epoch: progress.best.epoch });
+        }
+        write_json(&folder.join(CONFIG), &self.config)?;
+        let file = RunFile { run: self.id().into(), machine: Machine::current() };
+        write_json(&folder.join(RUN), &file)?;
+        Trainer::new(self, folder, options, restored)?.train()
+    }
+}
+
+/// What `run.json` in `folder` says, if it can be read.
+pub fn read_run(folder: &Path) -> Option<RunFile> {
+    serde_json::from_str(&std::fs::read_to_string(folder.join(RUN)).ok()?).ok()
+}
+
+fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
+    Ok(hw_core::files::write_whole(path, text.as_bytes())?)
+}
+
+/// A run in progress.
+struct Trainer<'a, 'o> {
+    experiment: &'a Experiment,
+    folder: &'a Path,
+    options: RunOptions<'o>,
+    network: Network,
+    optimizer: OptimizerState,
+    progress: Progress,
+    history: Vec<EpochRecord>,
+    log: EventLog,
+    clock: Clock,
+}
+
+/// Time and work of the current epoch, in this process.
+struct Clock {
+    training: Duration,
+    images: usize,
+    partial: bool,
+    /// Time and work since the last step event.
+    recent: (Duration, usize),
+    saved: Instant,
+}
+
+impl Clock {
+    fn new(partial: bool) -> Self {
+        let recent = (Duration::ZERO, 0);
+        Self { training: Duration::ZERO, images: 0, partial, recent, saved: Instant::now() }
+    }
+
+    fn add(&mut self, elapsed: Duration, images: usize) {
+        self.training += elapsed;
+        self.images += images;
+        self.recent.0 += elapsed;
+        self.recent.1 += images;
+    }
+}
+
+fn rate(elapsed: Duration, images: usize) -> f64 {
+    if elapsed.is_zero() { 0.0 } else { images as f64 / elapsed.as_secs_f64() }
+}
+
+impl<'a, 'o> Trainer<'a, 'o> {
+    fn new(
+        experiment: &'a Experiment,
+        folder: &'a Path,
+        options: RunOptions<'o>,
+        restored: Option<Restored>,
+    ) -> Result<Self> {
+        let config = &experiment.config;
+        let Restored { network, optimizer, progress } = match restored {
+            Some(restored) => restored,
+            None => {
+                let network = Network::new(&experiment.spec, config.seed, &options.device)?;
+                let optimizer = OptimizerState::new(config.optimizer, network.parameters());
+                Restored { network, optimizer, progress: Progress::default() }
+            }
+        };
+        let log = EventLog::open(&folder.join(EVENTS), progress.epoch, progress.step)?;
+        let history = events::epochs(&events::read(&folder.join(EVENTS)));
+        let clock = Clock::new(progress.next_batch > 0);
+        Ok(Self { experiment, folder, options, network, optimizer, progress, history, log, clock })
+    }
+
+    fn emit(&mut self, event: Event) -> Result<()> {
+        self.log.append(&event)?;
+        (self.options.observer)(&event);
+        Ok(())
+    }
+
+    fn train(mut self) -> Result<Outcome> {
+        self.announce()?;
+        while self.progress.epoch < self.experiment.config.epochs {
+            if !self.epoch()? {
+                return self.interrupted();
+            }
+            let stopping = self.experiment.config.early_stopping;
+            if self.progress.best.should_stop(stopping) {
+                let best_epoch = self.progress.best.epoch;
+                self.emit(Event::EarlyStop { epoch: self.progress.epoch, best_epoch })?;
+                break;
+            }
+        }
+        self.finish()
+    }
+
+    fn announce(&mut self) -> Result<()> {
+        let experiment = self.experiment;
+        let (train_images, validation_images) = experiment.sizes();
+        self.emit(Event::Started {
+            run: experiment.id().into(),
+            model: experiment.spec.name.clone(),
+            parameters: self.network.resolved().parameter_count(),
+            dataset: experiment.stamp.data.dataset.clone(),
+            synthetic: experiment.stamp.data.synthetic,
+            train_images,
+            validation_images,
+            steps_per_epoch: experiment.train.batches_per_epoch(),
+            epochs: experiment.config.epochs,
+            resumed_at: Some(self.progress.step).filter(|step| *step > 0),
+        })
+    }
+
+    /// Trains the rest of the current epoch; false if it was interrupted.
+    fn epoch(&mut self) -> Result<bool> {
+        let experiment = self.experiment;
+        let mut started = Instant::now();
+        for batch in experiment.train.epoch(self.progress.epoch as u64, self.progress.next_batch) {
+            if self.options.cancel.is_cancelled() {
+                return Ok(false);
+            }
+            let images = batch.labels.len();
+            self.step(batch)?;
+            self.clock.add(started.elapsed(), images);
+            self.after_step()?;
+            started = Instant::now();
+        }
+        self.end_of_epoch()?;
+        Ok(true)
+    }
+
+    fn step(&mut self, batch: Batch) -> Result<()> {
+        let config = &self.experiment.config;
+        let labels = batch.labels.clone();
+        let (x, y) = tensors(batch, &self.network)?;
+        let dropout_seed = Rng::stream(config.seed, "dropout", self.progress.step).next_u64();
+        let mode = Mode::Train { dropout_seed };
+        let logits = self.network.forward(&x, mode)?;
+        let loss = hw_kernels::softmax_cross_entropy(&logits, &y)?;
+        let value = loss.to_scalar::<f32>()?;
+        if !value.is_finite() {
+            let place = self.network.first_non_finite(&x, mode)?;
+            return Err(TrainError::NotFinite {
+                loss: value,
+                epoch: self.progress.epoch + 1,
+                step: self.progress.step + 1,
+                place: place.unwrap_or_else(|| "the loss".into()),
+                learning_rate: config.learning_rate,
+            });
+        }
+        let gradients = loss.backward()?;
+        self.optimizer.step(self.network.parameters(), &gradients, config.learning_rate)?;
+
+        let progress = &mut self.progress;
+        progress.step += 1;
+        progress.next_batch += 1;
+        progress.loss_sum += f64::from(value) * labels.len() as f64;
+        progress.correct += correct_answers(&logits, &labels)?;
+        progress.seen += labels.len() as u64;
+        if progress.last_losses.len() == LAST_LOSSES {
+            progress.last_losses.remove(0);
+        }
+        progress.last_losses.push(value);
+        Ok(())
+    }
+
+    fn after_step(&mut self) -> Result<()> {
+        if self.progress.step.is_multiple_of(STEPS_BETWEEN_EVENTS) {
+            let (elapsed, images) = std::mem::take(&mut self.clock.recent);
+            self.emit(Event::Step {
+                epoch: self.progress.epoch + 1,
+                step: self.progress.step,
+                loss: self.progress.last_losses.last().copied().unwrap_or(0.0),
+                images_per_second: rate(elapsed, images),
+            })?;
+        }
+        if self.clock.saved.elapsed() >= self.options.checkpoint_every {
+            self.save_last()?;
+        }
+        Ok(())
+    }
+
+    fn end_of_epoch(&mut self) -> Result<()> {
+        let experiment = self.experiment;
+        let config = &experiment.config;
+        let epoch = self.progress.epoch + 1;
+        let measure = |loader: Option<&hw_data::Loader>| {
+            loader.map(|loader| score(&self.network, loader)).transpose()
+        };
+        let validation = measure(experiment.validation.as_ref())?;
+        let train_probe = measure(experiment.probes.as_ref().map(|[train, _]| train))?;
+        let test_probe = measure(experiment.probes.as_ref().map(|[_, test]| test))?;
+        let best = match &validation {
+            Some(score) => {
+                self.progress.best.update(epoch, score, config.monitor, config.early_stopping)
+            }
+            None => {
+                self.progress.best.epoch = epoch;
+                true
+            }
+        };
+        let progress = &self.progress;
+        let seen = progress.seen.max(1) as f64;
+        let record = EpochRecord {
+            epoch,
+            step: progress.step,
+            train: Score {
+                loss: progress.loss_sum / seen,
+                accuracy: progress.correct as f64 / seen,
+                images: progress.seen as usize,
+            },
+            validation,
+            train_probe,
+            test_probe,
+            learning_rate: config.learning_rate,
+            best,
+            seconds: self.clock.training.as_secs_f64(),
+            images_per_second: rate(self.clock.training, self.clock.images),
+            partial: self.clock.partial,
+            last_losses: progress.last_losses.clone(),
+        };
+        self.history.push(record.clone());
+        self.emit(Event::Epoch(record))?;
+        if best && validation.is_some() {
+            checkpoint::save_best(self.folder, &self.network, &experiment.stamp, epoch)?;
+        }
+        let (step, best) = (self.progress.step, self.progress.best);
+        self.progress = Progress { epoch, step, best, ..Progress::default() };
+        self.clock = Clock::new(false);
+        self.save_last()
+    }
+
+    fn save_last(&mut self) -> Result<()> {
+        let stamp = &self.experiment.stamp;
+        checkpoint::save_last(self.folder, &self.network, &self.optimizer, stamp, &self.progress)?;
+        self.clock.saved = Instant::now();
+        Ok(())
+    }
+
+    fn interrupted(mut self) -> Result<Outcome> {
+        self.save_last()?;
+        let (epoch, step) = (self.progress.epoch + 1, self.progress.step);
+        self.emit(Event::Interrupted { epoch, step })?;
+        let best_epoch = self.progress.best.epoch;
+        Ok(Outcome { finished: false, history: self.history, best_epoch })
+    }
+
+    fn finish(mut self) -> Result<Outcome> {
+        let best_epoch = self.progress.best.epoch;
+        if self.experiment.validation.is_none() {
+            let stamp = &self.experiment.stamp;
+            checkpoint::save_best(self.folder, &self.network, stamp, best_epoch)?;
+        }
+        let history = std::mem::take(&mut self.history);
+        let outcome = Outcome { finished: true, history, best_epoch };
+        let epochs = self.progress.epoch;
+        self.emit(Event::Finished { epochs, best_epoch, seconds: outcome.seconds() })?;
+        self.progress.finished = true;
+        self.save_last()?;
+        Ok(outcome)
+    }
+}

@@ -128,6 +128,19 @@ impl Loader {
         })
     }
 
+    /// The same images in batches of another size.
+    ///
+    /// # Errors
+    /// [`DataError::Invalid`] when `batch` is 0.
+    pub fn with_batch(&self, batch: usize) -> Result<Self, DataError> {
+        let maker = &self.maker;
+        let config = LoaderConfig {
+            batch,
+            ..maker.config.clone()
+        };
+        Self::new(maker.dataset.clone(), maker.indices.clone(), config)
+    }
+
     /// How many images an epoch has before any is dropped.
     pub fn len(&self) -> usize {
         self.maker.indices.len()

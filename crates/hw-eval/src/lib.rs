@@ -49,6 +49,8 @@ mod confusion;
 mod interval;
 mod metric;
 mod metrics;
+#[cfg(feature = "network")]
+pub mod network;
 mod scoring;
 pub mod timing;
 

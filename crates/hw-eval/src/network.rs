@@ -1,0 +1,73 @@
+//! Running a network over a data set (feature `network`).
+//!
+//! ```
+//! use hw_data::{Loader, LoaderConfig, Split};
+//! use std::sync::Arc;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let digits = hw_data::load(&"glyphs:digits".parse()?, Split::Test, &hw_data::DataDirs::resolve(None))?;
+//! let loader = Loader::new(Arc::new(digits), (0..100).collect(), LoaderConfig::default())?;
+//! let spec = hw_models::zoo::spec("lenet5", [1, 28, 28], 10)?;
+//! let network = hw_models::Network::new(&spec, 1, &candle_core::Device::Cpu)?;
+//!
+//! let metrics = hw_eval::evaluate(&hw_eval::network::predict(&network, &loader)?);
+//! assert_eq!(metrics.samples, 100);
+//! # Ok(())
+//! # }
+//! ```
+
+use crate::{EvalError, Predictions, Timing, time_inference};
+use candle_core::Tensor;
+use hw_data::{Batch, Loader};
+use hw_models::{Mode, ModelError, Network};
+
+/// Class probabilities of `network`, in evaluation mode, for all images of `loader` in the order of
+/// its epoch 0.
+///
+/// # Errors
+/// [`EvalError::Inference`] when the images do not fit the network, and as
+/// [`Predictions::from_logits`] when a logit is not finite.
+pub fn predict(network: &Network, loader: &Loader) -> Result<Predictions, EvalError> {
+    let classes = network.spec().classes;
+    let mut logits = Vec::with_capacity(loader.len() * classes);
+    let mut labels = Vec::with_capacity(loader.len());
+    for batch in loader.epoch(0, 0) {
+        labels.extend_from_slice(&batch.labels);
+        logits.extend(forward(network, batch).map_err(|error| EvalError::Inference(error.into()))?);
+    }
+    Predictions::from_logits(logits, labels, classes)
+}
+
+/// Inference time of `network` for batches of `batch` images taken from `loader`, whose data set
+/// must hold as many: a tenth as many calls to warm up as are then measured.
+///
+/// # Errors
+/// As [`predict`].
+pub fn time(
+    network: &Network,
+    loader: &Loader,
+    batch: usize,
+    repeats: usize,
+) -> Result<Timing, EvalError> {
+    let inference = |error: ModelError| EvalError::Inference(error.into());
+    let loader = loader.with_batch(batch).map_err(|error| EvalError::Inference(error.into()))?;
+    let images = match loader.epoch(0, 0).next() {
+        Some(batch) => tensor(network, batch).map_err(inference)?,
+        None => return Err(EvalError::Empty { what: "the data set to time on" }),
+    };
+    let batch = images.dims()[0];
+    time_inference(batch, repeats.div_ceil(10), repeats, || {
+        network.forward(&images, Mode::Eval)
+    })
+}
+
+fn tensor(network: &Network, batch: Batch) -> Result<Tensor, ModelError> {
+    let [n, c, h, w] = batch.shape;
+    Ok(Tensor::from_vec(batch.images, (n, c, h, w), network.device())?)
+}
+
+fn forward(network: &Network, batch: Batch) -> Result<Vec<f32>, ModelError> {
+    let images = tensor(network, batch)?;
+    let logits = network.forward(&images, Mode::Eval)?;
+    Ok(logits.flatten_all()?.to_vec1::<f32>()?)
+}

@@ -19,7 +19,7 @@
 use crate::DataError;
 use crate::gray::Gray;
 use image::imageops::{self, FilterType};
-use image::{GrayImage, ImageBuffer, Luma};
+use image::{ImageBuffer, Luma};
 use serde::{Deserialize, Serialize};
 
 /// The side of every result.
@@ -28,9 +28,9 @@ pub const SIDE: usize = 28;
 /// Less contrast than this, of 255, is taken for an empty page.
 const LEAST_CONTRAST: f32 = 20.0;
 
-/// Ink fainter than this part of the darkest does not move the bounding box: around sharp edges JPEG
+/// Ink fainter than this part of the darkest does not make the bounding box: around sharp edges JPEG
 /// leaves such traces.
-const FAINT: f32 = 0.05;
+const FAINT: f32 = 0.1;
 
 /// The way a data set's images were cropped and centred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,8 +96,7 @@ pub fn fit_like_emnist(image: &Gray) -> Result<Vec<u8>, DataError> {
 
     let ink = Ink::of(image)?.scaled(CHARACTER);
     let field = ink.on_field(FIELD, (FIELD - ink.height) / 2, (FIELD - ink.width) / 2);
-    let blurred = imageops::blur(&field, 1.0);
-    let region = Ink::from_field(&blurred);
+    let region = field.blurred().cropped();
     // 24 of the 28 pixels show the region, 2 on each side the border.
     let longer = region.height.max(region.width);
     let square = (longer * SIDE).div_ceil(24);
@@ -106,9 +105,7 @@ pub fn fit_like_emnist(image: &Gray) -> Result<Vec<u8>, DataError> {
         (square - region.height) / 2,
         (square - region.width) / 2,
     );
-    let side = SIDE as u32;
-    let small = imageops::resize(&framed, side, side, FilterType::CatmullRom);
-    Ok(stretched(small.as_raw()))
+    Ok(framed.bicubic(SIDE).placed(0, 0))
 }
 
 /// Ink alone: 0 is paper, 1 the darkest ink, cropped to where there is any.
@@ -143,30 +140,20 @@ impl Ink {
         .cropped())
     }
 
-    fn from_field(field: &GrayImage) -> Self {
-        Self {
-            height: field.height() as usize,
-            width: field.width() as usize,
-            values: field
-                .as_raw()
-                .iter()
-                .map(|&byte| f32::from(byte) / 255.0)
-                .collect(),
-        }
-        .cropped()
-    }
-
     /// Cut to the rows and columns that hold more than faint ink (there is some, as the darkest
-    /// pixel is 1 before blurring and keeps most of that after).
+    /// pixel is 1 before blurring and keeps most of that after), and one more on each side if it
+    /// holds any at all: the soft edge of a stroke.
     fn cropped(self) -> Self {
-        let rows = |y: usize| {
+        let row = |y: usize, least: f32| {
             self.values[y * self.width..][..self.width]
                 .iter()
-                .any(|&v| v > FAINT)
+                .any(|&v| v > least)
         };
-        let columns = |x: usize| (0..self.height).any(|y| self.values[y * self.width + x] > FAINT);
-        let (top, bottom) = extent(self.height, rows);
-        let (left, right) = extent(self.width, columns);
+        let column = |x: usize, least: f32| {
+            (0..self.height).any(|y| self.values[y * self.width + x] > least)
+        };
+        let (top, bottom) = extent(self.height, row);
+        let (left, right) = extent(self.width, column);
         let values = (top..bottom)
             .flat_map(|y| &self.values[y * self.width + left..y * self.width + right])
             .copied()
@@ -235,20 +222,62 @@ impl Ink {
         out
     }
 
-    fn on_field(&self, side: usize, top: usize, left: usize) -> GrayImage {
-        let inside = |at: u32, from: usize, size: usize| {
-            (at as usize)
-                .checked_sub(from)
-                .filter(|&offset| offset < size)
-        };
-        ImageBuffer::from_fn(side as u32, side as u32, |x, y| {
-            match (inside(y, top, self.height), inside(x, left, self.width)) {
-                (Some(y), Some(x)) => {
-                    Luma([(self.values[y * self.width + x] * 255.0).round() as u8])
-                }
-                _ => Luma([0]),
-            }
-        })
+    /// On a square field of paper, its corner at (`top`, `left`).
+    fn on_field(&self, side: usize, top: usize, left: usize) -> Self {
+        let mut values = vec![0.0; side * side];
+        for (y, row) in self.values.chunks_exact(self.width).enumerate() {
+            values[(top + y) * side + left..][..self.width].copy_from_slice(row);
+        }
+        Self {
+            height: side,
+            width: side,
+            values,
+        }
+    }
+
+    /// Blurred by a Gaussian of standard deviation 1, paper all around.
+    fn blurred(&self) -> Self {
+        const RADIUS: isize = 4;
+        let bell = |d: isize| (-0.5 * (d * d) as f32).exp();
+        let sum: f32 = (-RADIUS..=RADIUS).map(bell).sum();
+        let kernel: Vec<(isize, f32)> = (-RADIUS..=RADIUS).map(|d| (d, bell(d) / sum)).collect();
+        let pass =
+            |values: &[f32], stride: usize, position: fn(usize, usize) -> usize, side: usize| {
+                let value = |i: usize, d: isize| {
+                    let inside = position(i, self.width).checked_add_signed(d)? < side;
+                    inside.then(|| values[(i as isize + d * stride as isize) as usize])
+                };
+                let at = |i| {
+                    kernel
+                        .iter()
+                        .filter_map(|&(d, w)| Some(value(i, d)? * w))
+                        .sum()
+                };
+                (0..values.len()).map(at).collect::<Vec<f32>>()
+            };
+        let across = pass(&self.values, 1, |i, width| i % width, self.width);
+        Self {
+            values: pass(&across, self.width, |i, width| i / width, self.height),
+            ..*self
+        }
+    }
+
+    /// A square brought to `side` by bicubic interpolation, ringing below paper cut off.
+    fn bicubic(self, side: usize) -> Self {
+        let buffer =
+            ImageBuffer::<Luma<f32>, _>::from_fn(self.width as u32, self.height as u32, |x, y| {
+                Luma([self.values[y as usize * self.width + x as usize]])
+            });
+        let small = imageops::resize(&buffer, side as u32, side as u32, FilterType::CatmullRom);
+        Self {
+            height: side,
+            width: side,
+            values: small
+                .into_raw()
+                .into_iter()
+                .map(|value| value.max(0.0))
+                .collect(),
+        }
     }
 }
 
@@ -269,12 +298,18 @@ fn median(mut values: Vec<f32>) -> f32 {
     *values.select_nth_unstable_by(middle, f32::total_cmp).1
 }
 
-/// The half-open range from the first to the last of `0..count` that satisfies `holds`; everything
-/// when none does.
-fn extent(count: usize, holds: impl Fn(usize) -> bool) -> (usize, usize) {
-    let first = (0..count).find(|&i| holds(i)).unwrap_or(0);
-    let last = (0..count).rfind(|&i| holds(i)).unwrap_or(count - 1);
-    (first, last + 1)
+/// The half-open range of the lines among `0..count` that hold ink by `holds(line, least)`: from the
+/// first to the last with more than faint ink, widened by a line that has any. Everything when there
+/// is no ink.
+fn extent(count: usize, holds: impl Fn(usize, f32) -> bool) -> (usize, usize) {
+    let first = (0..count).find(|&i| holds(i, FAINT)).unwrap_or(0);
+    let last = (0..count).rfind(|&i| holds(i, FAINT)).unwrap_or(count - 1);
+    let widen_first = first > 0 && holds(first - 1, 0.0);
+    let widen_last = last + 1 < count && holds(last + 1, 0.0);
+    (
+        first - usize::from(widen_first),
+        last + 1 + usize::from(widen_last),
+    )
 }
 
 /// For each of `new` pixels the old ones it covers, with weights that add up to 1.
@@ -296,12 +331,7 @@ fn averages(old: usize, new: usize) -> Vec<Vec<(usize, f32)>> {
 /// Where a strip of `size` pixels with its mass at `centre` begins, so that the mass comes to lie in
 /// [13.5, 14.5), as in every MNIST image, and all of the strip inside the field.
 fn offset_to_middle(centre: f64, size: usize) -> usize {
-    let offset = (13.5 - centre).ceil().max(0.0) as usize;
+    // The centre of symmetric ink may be half a pixel exactly; rounding errors must not decide.
+    let offset = (13.5 - centre - 1e-6).ceil().max(0.0) as usize;
     offset.min(SIDE - size)
-}
-
-fn stretched(pixels: &[u8]) -> Vec<u8> {
-    let brightest = pixels.iter().copied().max().unwrap_or(0).max(1);
-    let stretch = |&byte: &u8| (f32::from(byte) / f32::from(brightest) * 255.0).round() as u8;
-    pixels.iter().map(stretch).collect()
 }

@@ -4,7 +4,7 @@ use crate::catalogue::{DatasetId, EmnistEdition, Entry};
 use crate::published::{Checksum, PUBLISHED};
 use crate::{DataError, Split, idx, verify};
 use hw_core::FileError;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 /// The folders data is looked for in, and which EMNIST is meant.
@@ -148,8 +148,12 @@ fn look_into(
     edition: Option<EmnistEdition>,
     wanted: Option<Split>,
 ) -> Result<Result<Located, String>, DataError> {
-    if !folder.is_dir() {
-        return Ok(Err("is no folder".into()));
+    match std::fs::metadata(folder) {
+        Ok(metadata) if metadata.is_dir() => {}
+        Err(error) if !is_absence(&error) => {
+            return Err(FileError::at("look into folder", folder)(error).into());
+        }
+        _ => return Ok(Err("is no folder".into())),
     }
     let train = part(entry, Split::Train, folder)?;
     let test = part(entry, Split::Test, folder)?;
@@ -334,10 +338,15 @@ fn existing(folder: &Path, name: &str) -> Result<Option<PathBuf>, DataError> {
             match std::fs::metadata(&path) {
                 Ok(metadata) if metadata.is_file() => return Ok(Some(path)),
                 Ok(_) => {}
-                Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+                Err(error) if is_absence(&error) => {}
                 Err(error) => return Err(FileError::at("look for", &path)(error).into()),
             }
         }
     }
     Ok(None)
+}
+
+/// Whether an error says that there is no such file, rather than that one may not look.
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }

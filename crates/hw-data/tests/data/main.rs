@@ -1,0 +1,14 @@
+//! Tests of hw-data from the outside, one module a question.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod catalogue;
+mod centring;
+mod class_maps;
+mod folders;
+mod idx_files;
+mod loading;
+mod locating;
+mod preprocessing;
+mod real_data;
+mod splitting;
+mod support;

@@ -2,6 +2,7 @@
 
 use crate::error::{KernelError, Result};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// Rows and columns added around an image, possibly different on each side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -192,6 +193,22 @@ impl Windows {
     /// Positions inside one window.
     pub fn kernel_size(&self) -> usize {
         self.kernel[0] * self.kernel[1]
+    }
+
+    /// The input rows that the windows of an output `row` cover, padding left out.
+    pub fn rows(&self, row: usize) -> Range<usize> {
+        self.covered(0, self.padding.top, row)
+    }
+
+    /// The input columns that the windows of an output `column` cover, padding left out.
+    pub fn columns(&self, column: usize) -> Range<usize> {
+        self.covered(1, self.padding.left, column)
+    }
+
+    fn covered(&self, axis: usize, before: usize, index: usize) -> Range<usize> {
+        let start = index * self.stride[axis];
+        let inside = |edge: usize| edge.saturating_sub(before).min(self.input[axis]);
+        inside(start)..inside(start + self.kernel[axis])
     }
 
     /// How many rows and columns of the padded input the windows reach.

@@ -33,6 +33,6 @@ pub use error::{KernelError, Result};
 pub use geometry::{Conv2dConfig, Padding, Pool2dConfig, Windows};
 pub use ops::{
     BatchStats, activate, avg_pool2d, batch_norm_eval, batch_norm_train, channel_scale_shift,
-    conv2d, dropout, global_avg_pool, linear, log_softmax, max_pool2d, rbf, softmax,
-    softmax_cross_entropy,
+    conv2d, conv2d_relu_max_pool2d, dropout, global_avg_pool, linear, log_softmax, max_pool2d, rbf,
+    softmax, softmax_cross_entropy,
 };

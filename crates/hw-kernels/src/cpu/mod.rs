@@ -2,5 +2,13 @@
 //! bits for any number of threads.
 
 pub mod activation;
+pub mod conv;
+pub mod dense;
 pub mod dropout;
+pub mod math;
+pub mod norm;
+pub mod parallel;
 pub mod pool;
+pub mod simd;
+pub mod softmax;
+pub mod sums;

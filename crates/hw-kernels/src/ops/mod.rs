@@ -1,19 +1,22 @@
 //! The operations on tensors: arguments checked, then our kernels for f32 on the CPU, or candle's
 //! own operations for everything else.
 
+mod access;
 mod activation;
 mod conv;
 mod dropout;
+mod linear;
 mod loss;
 mod norm;
 mod pool;
 mod rbf;
 
 pub use activation::activate;
-pub use conv::{channel_scale_shift, conv2d, linear};
+pub use conv::{conv2d, conv2d_relu_max_pool2d};
 pub use dropout::dropout;
+pub use linear::linear;
 pub use loss::{log_softmax, softmax, softmax_cross_entropy};
-pub use norm::{BatchStats, batch_norm_eval, batch_norm_train};
+pub use norm::{BatchStats, batch_norm_eval, batch_norm_train, channel_scale_shift};
 pub use pool::{avg_pool2d, global_avg_pool, max_pool2d};
 pub use rbf::rbf;
 

@@ -1,0 +1,178 @@
+//! Softmax, its logarithm, and the cross-entropy built on both.
+//!
+//! Arrays are `[n, k, inner]`: classes or channels on the middle axis, `inner` positions each.
+
+use super::math::exp;
+use super::parallel::for_each_row_block;
+use super::simd::vectorised;
+
+vectorised! {
+    /// `y = exp(x - max)` and per position the sum over the classes, left in `sums`; one image.
+    fn exponentials(x: &[f32], y: &mut [f32], highest: &mut [f32], sums: &mut [f32]) {
+        let inner = sums.len();
+        highest.fill(f32::NEG_INFINITY);
+        for row in x.chunks_exact(inner) {
+            for (highest, x) in highest.iter_mut().zip(row) {
+                // The unusual comparison lets NaN through.
+                *highest = if *x <= *highest { *highest } else { *x };
+            }
+        }
+        for (row, y) in x.chunks_exact(inner).zip(y.chunks_exact_mut(inner)) {
+            for ((x, y), highest) in row.iter().zip(y).zip(highest.iter()) {
+                *y = x - highest;
+            }
+        }
+        for y in y.iter_mut() {
+            *y = exp(*y);
+        }
+        sums.fill(0.0);
+        for row in y.chunks_exact(inner) {
+            for (sum, y) in sums.iter_mut().zip(row) {
+                *sum += y;
+            }
+        }
+    }
+}
+
+/// Room for the maximum and the sum of every position of one image.
+struct Totals(Vec<f32>);
+
+impl Totals {
+    fn new(inner: usize) -> Self {
+        Self(vec![0.0; 2 * inner])
+    }
+
+    fn halves(&mut self) -> (&mut [f32], &mut [f32]) {
+        let middle = self.0.len() / 2;
+        self.0.split_at_mut(middle)
+    }
+}
+
+/// `y = exp(x) / Σ exp(x)`, the sum over the classes. Shapes `[n, k, inner]`.
+///
+/// # Panics
+/// When the lengths differ or are no multiple of `k * inner`.
+pub fn softmax(x: &[f32], y: &mut [f32], k: usize, inner: usize) {
+    assert_eq!(x.len(), y.len());
+    for_each_row_block(y, k * inner, |start, y| {
+        let mut totals = Totals::new(inner);
+        let (highest, sums) = totals.halves();
+        let images = x[start..start + y.len()].chunks_exact(k * inner);
+        for (x, y) in images.zip(y.chunks_exact_mut(k * inner)) {
+            exponentials(x, y, highest, sums);
+            sums.iter_mut().for_each(|sum| *sum = 1.0 / *sum);
+            for row in y.chunks_exact_mut(inner) {
+                for (y, factor) in row.iter_mut().zip(sums.iter()) {
+                    *y *= factor;
+                }
+            }
+        }
+    });
+}
+
+/// `dx = y (dy - Σ y dy)`, given `y = softmax(x)`. Shapes `[n, k, inner]`.
+///
+/// # Panics
+/// As [`softmax`].
+pub fn softmax_backward(y: &[f32], dy: &[f32], dx: &mut [f32], k: usize, inner: usize) {
+    assert!(y.len() == dx.len() && dy.len() == dx.len());
+    for_each_row_block(dx, k * inner, |start, dx| {
+        let mut dots = vec![0.0; inner];
+        for (i, dx) in dx.chunks_exact_mut(k * inner).enumerate() {
+            let from = start + i * k * inner;
+            let (y, dy) = (&y[from..from + k * inner], &dy[from..from + k * inner]);
+            dots.fill(0.0);
+            for (y, dy) in y.chunks_exact(inner).zip(dy.chunks_exact(inner)) {
+                for ((dot, y), dy) in dots.iter_mut().zip(y).zip(dy) {
+                    *dot += y * dy;
+                }
+            }
+            for (j, dx) in dx.iter_mut().enumerate() {
+                *dx = y[j] * (dy[j] - dots[j % inner]);
+            }
+        }
+    });
+}
+
+/// `y = x - log Σ exp(x)` for each row of `k`.
+///
+/// # Panics
+/// When the lengths differ or are no multiple of `k`.
+pub fn log_softmax(x: &[f32], y: &mut [f32], k: usize) {
+    assert_eq!(x.len(), y.len());
+    for_each_row_block(y, k, |start, y| {
+        let (mut highest, mut sum) = ([0.0], [0.0]);
+        for (x, y) in x[start..start + y.len()]
+            .chunks_exact(k)
+            .zip(y.chunks_exact_mut(k))
+        {
+            exponentials(x, y, &mut highest, &mut sum);
+            let log_sum = sum[0].ln();
+            for (x, y) in x.iter().zip(y) {
+                *y = (x - highest[0]) - log_sum;
+            }
+        }
+    });
+}
+
+/// `dx = dy - exp(y) Σ dy` for each row of `k`, given `y = log_softmax(x)`.
+///
+/// # Panics
+/// As [`log_softmax`].
+pub fn log_softmax_backward(y: &[f32], dy: &[f32], dx: &mut [f32], k: usize) {
+    assert!(y.len() == dx.len() && dy.len() == dx.len());
+    for_each_row_block(dx, k, |start, dx| {
+        for (i, dx) in dx.chunks_exact_mut(k).enumerate() {
+            let row = start + i * k..start + (i + 1) * k;
+            let (y, dy) = (&y[row.clone()], &dy[row]);
+            let total: f32 = dy.iter().sum();
+            for ((dx, y), dy) in dx.iter_mut().zip(y).zip(dy) {
+                *dx = dy - exp(*y) * total;
+            }
+        }
+    });
+}
+
+/// The mean over the rows of `-log softmax(logits)[label]`; leaves softmax in `probabilities`,
+/// which the gradient needs. Shapes: `logits` and `probabilities [n, k]`, `labels [n]`.
+///
+/// # Panics
+/// When lengths do not agree, there is no row, or a label is not below `k`.
+pub fn cross_entropy(logits: &[f32], labels: &[u32], k: usize, probabilities: &mut [f32]) -> f32 {
+    assert!(!labels.is_empty() && logits.len() == labels.len() * k);
+    assert_eq!(logits.len(), probabilities.len());
+    let (mut highest, mut sum) = ([0.0], [0.0]);
+    let mut total = 0.0f64;
+    let rows = logits
+        .chunks_exact(k)
+        .zip(probabilities.chunks_exact_mut(k));
+    for ((x, p), &label) in rows.zip(labels) {
+        exponentials(x, p, &mut highest, &mut sum);
+        p.iter_mut().for_each(|p| *p /= sum[0]);
+        total += f64::from(sum[0].ln()) - f64::from(x[label as usize] - highest[0]);
+    }
+    (total / labels.len() as f64) as f32
+}
+
+/// `dx = scale (probabilities - onehot(labels)) / n`: the gradient of [`cross_entropy`] times
+/// `scale`.
+///
+/// # Panics
+/// As [`cross_entropy`].
+pub fn cross_entropy_backward(
+    probabilities: &[f32],
+    labels: &[u32],
+    k: usize,
+    scale: f32,
+    dx: &mut [f32],
+) {
+    assert!(probabilities.len() == dx.len() && dx.len() == labels.len() * k);
+    let factor = scale / labels.len() as f32;
+    let rows = probabilities.chunks_exact(k).zip(dx.chunks_exact_mut(k));
+    for ((p, dx), &label) in rows.zip(labels) {
+        for (j, (p, dx)) in p.iter().zip(dx).enumerate() {
+            let target = f32::from(u8::from(j == label as usize));
+            *dx = factor * (p - target);
+        }
+    }
+}

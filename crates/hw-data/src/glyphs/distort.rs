@@ -163,7 +163,7 @@ fn b_spline(t: f32) -> [f32; 4] {
 
 #[cfg(test)]
 mod tests {
-    use super::{Elastic, b_spline, bell, sin_cos};
+    use super::{Affine, Elastic, MIDDLE, b_spline, bell, sin_cos};
     use crate::glyphs::GlyphConfig;
     use hw_core::rng::Rng;
 
@@ -184,6 +184,29 @@ mod tests {
             let (true_sin, true_cos) = (degrees as f32).to_radians().sin_cos();
             assert!((sin - true_sin).abs() < 1e-4 && (cos - true_cos).abs() < 1e-4);
         }
+    }
+
+    #[test]
+    fn a_slant_leans_the_top_right_and_a_rotation_turns_clockwise() {
+        let moved = |slant: f32, rotation: f32, aspect: f32, [x, y]: [f32; 2]| {
+            let config = GlyphConfig {
+                slant: [slant; 2],
+                rotation: [rotation; 2],
+                aspect: [aspect; 2],
+                ..GlyphConfig::default()
+            };
+            let mut rng = Rng::stream(0, "test", 0);
+            let affine = Affine::draw(&mut rng, config.checked().unwrap());
+            let [x, y] = affine.apply([MIDDLE[0] + x, MIDDLE[1] + y]);
+            [x - MIDDLE[0], y - MIDDLE[1]]
+        };
+        let near = |a: [f32; 2], b: [f32; 2]| (a[0] - b[0]).abs() + (a[1] - b[1]).abs() < 1e-4;
+        let half = 0.5f32.sqrt();
+        assert!(near(moved(0.5, 0.0, 1.0, [0.0, -1.0]), [0.5, -1.0]));
+        assert!(near(moved(0.0, 45.0, 1.0, [0.0, -1.0]), [half, -half]));
+        assert!(near(moved(0.0, 0.0, 4.0, [1.0, 1.0]), [2.0, 0.5]));
+        // Stretched, then slanted, then turned.
+        assert!(near(moved(1.0, 45.0, 4.0, [0.0, -2.0]), [2.0 * half, 0.0]));
     }
 
     #[test]

@@ -20,7 +20,7 @@ const EDGE: f32 = 1.2;
 /// ```
 /// use hw_data::glyphs::{Stroke, render};
 /// let bar = Stroke::even(vec![[100.0, 20.0], [100.0, 90.0]]);
-/// let image = render(&[bar], 6.0, 28);
+/// let image = render(&[bar], 20.0, 28);
 /// assert_eq!(image.len(), 28 * 28);
 /// assert_eq!((image[14 * 28 + 14], image[14 * 28 + 4]), (255, 0));
 /// ```

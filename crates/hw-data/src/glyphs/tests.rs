@@ -118,9 +118,10 @@ fn letters_are_drawn_in_either_case_and_nothing_else_is() {
     }
 }
 
-#[test]
-fn every_character_is_written_in_at_least_two_ways() {
-    let config = GlyphConfig {
+/// Shapes as the table has them.
+fn undistorted() -> GlyphConfig {
+    GlyphConfig {
+        pen: [0.1; 2],
         wobble: 0.0,
         elastic_alpha: 0.0,
         pressure: 0.0,
@@ -128,7 +129,26 @@ fn every_character_is_written_in_at_least_two_ways() {
         rotation: [0.0; 2],
         aspect: [1.0; 2],
         ..GlyphConfig::default()
+    }
+}
+
+#[test]
+fn a_letters_images_show_the_shapes_of_both_its_cases() {
+    let looks = |set, label| {
+        let drawn = generate(set, Split::Train, 60 * 62, &undistorted()).unwrap();
+        (0..drawn.len())
+            .filter(|&i| drawn.labels[i] == label)
+            .map(|i| drawn.images.image(i).to_vec())
+            .collect::<HashSet<_>>()
     };
+    let (capital, small) = (looks(GlyphSet::All, 10), looks(GlyphSet::All, 36));
+    assert!(capital.is_disjoint(&small));
+    assert_eq!(looks(GlyphSet::Letters, 0), &capital | &small);
+}
+
+#[test]
+fn every_character_is_written_in_at_least_two_ways() {
+    let config = undistorted();
     for character in every_character() {
         let mut rng = Rng::stream(0, "ways", 0);
         let ways: HashSet<Vec<u8>> = (0..60)

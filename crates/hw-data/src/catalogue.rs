@@ -121,6 +121,30 @@ pub enum EmnistEdition {
     Sixth,
 }
 
+impl fmt::Display for EmnistEdition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "full",
+            Self::Sixth => "sixth",
+        })
+    }
+}
+
+impl FromStr for EmnistEdition {
+    type Err = DataError;
+
+    fn from_str(name: &str) -> Result<Self, DataError> {
+        match name {
+            "full" => Ok(Self::Full),
+            "sixth" => Ok(Self::Sixth),
+            other => {
+                let problem = format!("\"{other}\" is neither full nor sixth");
+                Err(DataError::invalid("EMNIST edition", problem))
+            }
+        }
+    }
+}
+
 /// What is known about a set that comes as IDX files.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {

@@ -2,7 +2,8 @@
 
 use crate::DataError;
 use hw_core::FileError;
-use image::{DynamicImage, Pixel, Rgba, RgbaImage};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits, Pixel, Rgba, RgbaImage};
+use std::io::Cursor;
 use std::path::Path;
 
 /// A grey image as seen: 0 is black, 255 white, row by row.
@@ -43,15 +44,22 @@ impl Gray {
         })
     }
 
-    /// Decodes the content of a PNG or JPEG file.
+    /// Decodes the content of a PNG or JPEG file and turns it as its EXIF orientation says, which is
+    /// how telephones mark a photograph taken sideways.
     ///
     /// # Errors
     /// The decoder's; also when the image is too large to decode safely.
-    pub fn decode(bytes: &[u8]) -> Result<Self, image::ImageError> {
-        let image = match image::load_from_memory(bytes)? {
-            image if image.color().has_alpha() => flatten(image.into_rgba8()),
-            image => image,
-        };
+    pub fn decode(bytes: &[u8]) -> Result<Self, ImageError> {
+        let mut decoder = ImageReader::new(Cursor::new(bytes))
+            .with_guessed_format()?
+            .into_decoder()?;
+        Limits::default().reserve(decoder.total_bytes())?;
+        let orientation = decoder.orientation()?;
+        let mut image = DynamicImage::from_decoder(decoder)?;
+        image.apply_orientation(orientation);
+        if image.color().has_alpha() {
+            image = flatten(image.into_rgba8());
+        }
         let gray = image.into_luma8();
         Ok(Self {
             height: gray.height() as usize,

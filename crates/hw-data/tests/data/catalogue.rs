@@ -18,6 +18,22 @@ fn every_name_is_understood_and_written_back() {
 }
 
 #[test]
+fn the_emnist_editions_are_understood_and_written_back() {
+    use hw_data::EmnistEdition;
+    for edition in [EmnistEdition::Full, EmnistEdition::Sixth] {
+        assert_eq!(
+            edition.to_string().parse::<EmnistEdition>().unwrap(),
+            edition
+        );
+        assert_eq!(
+            serde_json::to_string(&edition).unwrap(),
+            format!("\"{edition}\"")
+        );
+    }
+    assert!("half".parse::<EmnistEdition>().is_err());
+}
+
+#[test]
 fn the_contracts_names_are_all_there() {
     let names = "mnist kmnist emnist-byclass emnist-bymerge emnist-balanced emnist-letters \
                  emnist-digits emnist-mnist glyphs glyphs:digits glyphs:letters glyphs:hiragana \

@@ -50,6 +50,24 @@ fn a_jpeg_on_off_white_paper_and_a_transparent_png_give_the_same_image() {
     assert!(largest_difference(&png, &golden.like_mnist) <= 1);
 }
 
+#[test]
+fn a_photograph_taken_sideways_is_turned_upright() {
+    let [upright, sideways] =
+        ["ink.jpg", "ink-sideways.jpg"].map(|name| Gray::open(&fixture(name)).unwrap());
+    assert_eq!(
+        (sideways.height(), sideways.width()),
+        (upright.height(), upright.width())
+    );
+    // Compressed in another direction, so not the same to the last bit.
+    assert!(mean_difference(sideways.pixels(), upright.pixels()) < 2.0);
+}
+
+#[test]
+fn a_picture_that_declares_a_huge_size_is_refused() {
+    let message = Gray::open(&fixture("huge.png")).unwrap_err().to_string();
+    assert!(message.contains("huge.png"), "{message}");
+}
+
 /// Ink on paper: a few random bars on a field of any size, at least 3 pixels from its edges.
 fn drawings() -> impl Strategy<Value = (usize, usize, Vec<u8>)> {
     let bar = (

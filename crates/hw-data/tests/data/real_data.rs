@@ -96,6 +96,16 @@ fn every_file_present_has_its_published_checksum() {
     assert!(seen >= 8, "{seen} files");
 }
 
+#[test]
+fn mnist_is_not_taken_for_kmnist_though_its_files_have_the_same_names() {
+    let Some(dirs) = real_data() else { return };
+    let folder = locate(&DatasetId::Mnist, &dirs).unwrap().folder.unwrap();
+    let flat = DataDirs::only(folder);
+    assert!(locate(&DatasetId::Mnist, &flat).is_ok());
+    let error = locate(&DatasetId::Kmnist, &flat).unwrap_err().to_string();
+    assert!(error.contains("holds mnist"), "{error}");
+}
+
 /// The sixth-scale EMNIST, where it is.
 fn sixth() -> Option<DataDirs> {
     let dirs = real_data()?.with_edition(Some(EmnistEdition::Sixth));

@@ -88,6 +88,12 @@ pub fn evaluate(predictions: &Predictions) -> Metrics {
 }
 
 impl Metrics {
+    /// What [`Metrics::accuracy_interval`] is, in a sentence a report can quote.
+    pub fn accuracy_interval_description() -> &'static str {
+        "Wilson's 95 % score interval: the noise of a finite test set about these trained weights, \
+         not the spread between seeds."
+    }
+
     /// One number by its name; `None` where it is undefined: AUROC of a set with a single class,
     /// top-k with no more than k classes.
     pub fn get(&self, metric: Metric) -> Option<f64> {

@@ -71,6 +71,7 @@ struct ProportionCase {
 #[derive(Deserialize)]
 struct McNemarCase {
     counts: [u64; 4],
+    interval: [f64; 2],
     exact_two_sided: f64,
     exact_greater: f64,
     exact_less: f64,
@@ -231,6 +232,9 @@ fn mcnemars_tests_are_statsmodels() {
             neither,
         };
         let name = format!("{outcomes:?}");
+        let interval = outcomes.interval(0.95).unwrap();
+        close(&name, interval.low, case.interval[0]);
+        close(&name, interval.high, case.interval[1]);
         let exact = outcomes.exact_test();
         p_close(&name, exact.p_two_sided, case.exact_two_sided);
         p_close(&name, exact.p_greater, case.exact_greater);

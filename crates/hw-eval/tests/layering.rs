@@ -32,6 +32,7 @@ fn metrics_alone_pull_in_no_trainer_and_no_tensors() {
     );
     for above in [
         "candle",
+        "hw-data",
         "hw-kernels",
         "hw-models",
         "hw-train",

@@ -276,7 +276,9 @@ proptest! {
             let first = bootstrap.interval(&values, mean).unwrap();
             prop_assert_eq!(one.install(|| bootstrap.interval(&values, mean)).unwrap(), first);
             let (low, high) = (quantile(&values, 0.0).unwrap(), quantile(&values, 1.0).unwrap());
-            prop_assert!(low <= first.low && first.low <= first.high && first.high <= high);
+            prop_assert!(first.low <= first.high);
+            // A mean of equal values may round away from them.
+            prop_assert!(low - 1e-12 <= first.low && first.high <= high + 1e-12);
         }
     }
 }

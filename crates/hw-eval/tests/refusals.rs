@@ -97,6 +97,23 @@ fn a_subset_keeps_its_samples_in_the_order_asked_for() {
 }
 
 #[test]
+fn a_confidence_on_the_edge_of_two_bins_belongs_to_the_lower() {
+    let rows = vec![0.5, 0.5, 0.25, 0.75, 0.0, 1.0, 0.625, 0.375];
+    let given = Predictions::new(rows, vec![1, 1, 1, 0], 2).unwrap();
+    let bins = Calibration::of(&given, 4).unwrap().bins;
+    let counts: Vec<u64> = bins.iter().map(|bin| bin.count).collect();
+    assert_eq!(counts, [0, 1, 2, 1]);
+    let middle = (
+        bins[2].low,
+        bins[2].high,
+        bins[2].confidence,
+        bins[2].accuracy,
+    );
+    assert_eq!(middle, (0.5, 0.75, Some(0.6875), Some(1.0)));
+    assert_eq!(bins[0].gap(), None);
+}
+
+#[test]
 fn mistakes_are_listed_most_frequent_first() {
     let matrix =
         ConfusionMatrix::from_labels(&[0, 0, 0, 1, 1, 1, 2, 2], &[1, 1, 0, 0, 2, 1, 1, 2], 3)

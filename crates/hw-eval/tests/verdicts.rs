@@ -6,7 +6,7 @@ use hw_eval::statistics::{PairedOutcomes, TwoProportionTest, holm, welch_t_test}
 use hw_eval::{
     Alpha, BestOf, CellComparison, CellVerdict, Comparison, Runs, Test, Tolerance, Verdict,
     best_of, compare_about, compare_greater, compare_greater_by, compare_greater_than_printed,
-    compare_paired_greater, compare_ratio, reproduces_value,
+    compare_paired_greater, compare_ratio, reproduces_value, wilson_interval,
 };
 
 fn alpha() -> Alpha {
@@ -362,6 +362,20 @@ fn one_seed_is_judged_by_its_test_set_or_not_at_all() {
     let within =
         |printed| reproduces_value(printed, &[0.9922], images).verdict == CellVerdict::Within;
     assert!(within(0.9922) && within(0.9905) && !within(0.9880) && !within(0.9955));
+}
+
+#[test]
+fn the_test_set_rule_scales_both_sides_of_wilsons_interval() {
+    let rule = Tolerance::TestSet {
+        level: 0.95,
+        images: 50,
+        rounding: 0.01,
+    };
+    let wilson = wilson_interval(45, 50, 0.95).unwrap();
+    let agreeing = reproduces_value(0.9, &[0.9], rule).agreeing.unwrap();
+    let root = 2.0f64.sqrt();
+    assert!((agreeing.low - (0.9 - root * (0.9 - wilson.low) - 0.01)).abs() < 1e-12);
+    assert!((agreeing.high - (0.9 + root * (wilson.high - 0.9) + 0.01)).abs() < 1e-12);
 }
 
 #[test]

@@ -147,7 +147,9 @@ fn interval_of(
             let skew = acceleration(left_out);
             let corrected = |z: f64| {
                 let shifted = bias + z;
-                1.0 - normal_upper_tail(bias + shifted / (1.0 - skew * shifted))
+                // An extreme skew would turn the scale round; its limit is the end of the range.
+                let scale = (1.0 - skew * shifted).max(0.0);
+                1.0 - normal_upper_tail(bias + shifted / scale)
             };
             let z = normal_quantile(tail);
             (corrected(z), corrected(-z))

@@ -26,6 +26,12 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// What mean, spread and interval are, in a sentence a report can quote.
+    pub fn description() -> &'static str {
+        "Over seeds: the arithmetic mean, the sample standard deviation (denominator n - 1) and \
+         Student's t interval of the mean; a single seed has neither spread nor interval."
+    }
+
     /// Summarises `values` with a confidence interval of 95 %.
     ///
     /// # Errors

@@ -1,0 +1,176 @@
+//! Drawings of results, each laid out anew for the width it is drawn at.
+//!
+//! Every plot takes its data as it comes: values that are not finite are left out (and counted
+//! where leaving them out could mislead), a plot without data says so, huge labels are cut.
+
+mod axis;
+mod comparison;
+mod confusion;
+mod images;
+mod layers;
+mod legend;
+mod lines;
+mod reliability;
+mod scatter;
+
+pub use axis::{Axis, Unit};
+pub use comparison::{Comparison, ComparisonRow, Estimate, Style};
+pub use confusion::{Confusion, ConfusionMatrix};
+pub use images::{GridImage, ImageGrid};
+pub use layers::{Layer, LayerDiagram, LayerKind};
+pub use lines::{Band, LineChart, Point, Series};
+pub use reliability::{Bin, Reliability};
+pub use scatter::{Scatter, ScatterPoint};
+
+use crate::svg::{Element, PathData, Svg, path, rect, text};
+
+/// The width of a drawing for a page, in CSS pixels.
+pub const WIDE: f64 = 720.0;
+/// The width of a drawing for a phone or for half a page, in CSS pixels.
+pub const NARROW: f64 = 350.0;
+
+/// Text sizes of `style/plot.css`, needed here to know how wide a label is.
+const SIZE: f64 = 13.0;
+const SMALL: f64 = 11.5;
+const TINY: f64 = 9.5;
+
+/// Something that can be drawn at a given width.
+pub trait Plot {
+    /// The drawing, `width` CSS pixels wide or, where its content needs another width, as wide as
+    /// that. The same plot and width always give the same bytes.
+    fn draw(&self, width: f64) -> Svg;
+}
+
+/// Whether a number can be placed on an axis. Beyond 1e150 differences and products overflow, and
+/// no measurement gets there.
+fn plottable(value: f64) -> bool {
+    value.abs() < 1e150
+}
+
+/// The class of the `index`-th colour; after seven, colours repeat.
+fn colour(index: usize) -> String {
+    format!("s{}", index % 7 + 1)
+}
+
+/// A usable drawing width, whatever was asked for.
+fn usable(width: f64) -> f64 {
+    if width.is_finite() {
+        width.clamp(240.0, 4000.0)
+    } else {
+        WIDE
+    }
+}
+
+/// What stands in place of a plot that has nothing to show.
+fn no_data(width: f64, height: f64) -> Svg {
+    let frame = rect(0.5, 0.5, width - 1.0, height - 1.0, "frame").num("rx", 4.0);
+    let words = text(width / 2.0, height / 2.0 + 4.0, "mid quiet", "no data");
+    Svg::new(width, height, [frame, words])
+}
+
+/// The sign of a printed value: a hollow diamond.
+fn diamond(x: f64, y: f64, radius: f64) -> Element {
+    let mut data = PathData::new();
+    data.move_to(x, y - radius);
+    data.line_to(x + radius, y);
+    data.line_to(x, y + radius);
+    data.line_to(x - radius, y);
+    data.close();
+    path(&data, "diamond")
+}
+
+/// The sign of the `index`-th series: shape as well as colour tells them apart.
+fn mark(index: usize, x: f64, y: f64, radius: f64) -> Element {
+    let class = format!("{} mark", colour(index));
+    let polygon = |corners: &[(f64, f64)]| {
+        let mut data = PathData::new();
+        for (corner, (dx, dy)) in corners.iter().enumerate() {
+            let (x, y) = (x + dx * radius, y + dy * radius);
+            if corner == 0 {
+                data.move_to(x, y);
+            } else {
+                data.line_to(x, y);
+            }
+        }
+        data.close();
+        path(&data, &class)
+    };
+    match index % 4 {
+        0 => crate::svg::circle(x, y, radius, &class),
+        1 => polygon(&[(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)]),
+        2 => polygon(&[(0.0, -1.2), (1.1, 0.8), (-1.1, 0.8)]),
+        _ => polygon(&[(0.0, 1.2), (1.1, -0.8), (-1.1, -0.8)]),
+    }
+}
+
+/// Moves positions apart until neighbours are at least `gap` apart, keeping their order and, where
+/// there is room, staying inside `low..=high`. Returns the new positions in the given order.
+fn spread_apart(wanted: &[f64], gap: f64, low: f64, high: f64) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..wanted.len()).collect();
+    order.sort_by(|&a, &b| wanted[a].total_cmp(&wanted[b]).then(a.cmp(&b)));
+    let mut placed = wanted.to_vec();
+    // Overlapping labels form clusters; a cluster sits centred over what its members wanted.
+    let mut clusters: Vec<(f64, usize)> = Vec::new();
+    for &index in &order {
+        clusters.push((wanted[index], 1));
+        while let [.., (before, n), (after, m)] = clusters[..] {
+            let reach = gap * (n + m) as f64 / 2.0;
+            if after - before >= reach {
+                break;
+            }
+            let total = (n + m) as f64;
+            let centre = (before * n as f64 + after * m as f64) / total;
+            clusters.truncate(clusters.len() - 2);
+            clusters.push((centre, n + m));
+        }
+    }
+    let mut stacked = clusters
+        .into_iter()
+        .flat_map(|(centre, count)| {
+            let first = centre - gap * (count as f64 - 1.0) / 2.0;
+            (0..count).map(move |step| first + gap * step as f64)
+        })
+        .collect::<Vec<f64>>();
+    // Back inside the bounds from below, and where both bounds press, the lower one wins.
+    let mut ceiling = high;
+    for position in stacked.iter_mut().rev() {
+        *position = position.min(ceiling);
+        ceiling = *position - gap;
+    }
+    let mut floor = low;
+    for (index, position) in order.into_iter().zip(stacked) {
+        placed[index] = position.max(floor);
+        floor = placed[index] + gap;
+    }
+    placed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spread_apart;
+    use proptest::prelude::{prop_assert, proptest};
+
+    #[test]
+    fn labels_that_do_not_touch_stay_where_they_are() {
+        let placed = spread_apart(&[50.0, 10.0, 90.0], 14.0, 0.0, 100.0);
+        assert_eq!(placed, [50.0, 10.0, 90.0]);
+    }
+
+    #[test]
+    fn equal_labels_are_stacked_around_their_place() {
+        assert_eq!(
+            spread_apart(&[50.0, 50.0, 50.0], 10.0, 0.0, 100.0),
+            [40.0, 50.0, 60.0]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn spread_labels_never_overlap(wanted in proptest::collection::vec(0.0f64..300.0, 0..12)) {
+            let mut placed = spread_apart(&wanted, 14.0, 0.0, 300.0);
+            placed.sort_by(f64::total_cmp);
+            prop_assert!(placed.windows(2).all(|pair| pair[1] - pair[0] > 13.99), "{placed:?}");
+            prop_assert!(placed.first().is_none_or(|&first| first > -1e-9));
+        }
+    }
+}

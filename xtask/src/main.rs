@@ -1,2 +1,24 @@
-//! stub
-fn main() {}
+//! Chores of the workspace, as Rust.
+
+mod args;
+mod progress;
+mod reproduce;
+
+use args::{Args, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let result = match args.command {
+        Command::ReproduceAll(args) => reproduce::run(&args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
+            eprintln!("error: {}", chain.join(": "));
+            ExitCode::FAILURE
+        }
+    }
+}

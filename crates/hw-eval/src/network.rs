@@ -28,12 +28,26 @@ use hw_models::{Mode, ModelError, Network};
 /// [`EvalError::Inference`] when the images do not fit the network, and as
 /// [`Predictions::from_logits`] when a logit is not finite.
 pub fn predict(network: &Network, loader: &Loader) -> Result<Predictions, EvalError> {
+    predict_with(network, loader, &mut |_| {})
+}
+
+/// [`predict`], telling `progress` after each batch how many images it held.
+///
+/// # Errors
+/// As [`predict`].
+pub fn predict_with(
+    network: &Network,
+    loader: &Loader,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Predictions, EvalError> {
     let classes = network.spec().classes;
     let mut logits = Vec::with_capacity(loader.len() * classes);
     let mut labels = Vec::with_capacity(loader.len());
     for batch in loader.epoch(0, 0) {
+        let images = batch.labels.len();
         labels.extend_from_slice(&batch.labels);
         logits.extend(forward(network, batch).map_err(|error| EvalError::Inference(error.into()))?);
+        progress(images);
     }
     Predictions::from_logits(logits, labels, classes)
 }
@@ -50,10 +64,16 @@ pub fn time(
     repeats: usize,
 ) -> Result<Timing, EvalError> {
     let inference = |error: ModelError| EvalError::Inference(error.into());
-    let loader = loader.with_batch(batch).map_err(|error| EvalError::Inference(error.into()))?;
+    let loader = loader
+        .with_batch(batch)
+        .map_err(|error| EvalError::Inference(error.into()))?;
     let images = match loader.epoch(0, 0).next() {
         Some(batch) => tensor(network, batch).map_err(inference)?,
-        None => return Err(EvalError::Empty { what: "the data set to time on" }),
+        None => {
+            return Err(EvalError::Empty {
+                what: "the data set to time on",
+            });
+        }
     };
     let batch = images.dims()[0];
     time_inference(batch, repeats.div_ceil(10), repeats, || {
@@ -63,7 +83,11 @@ pub fn time(
 
 fn tensor(network: &Network, batch: Batch) -> Result<Tensor, ModelError> {
     let [n, c, h, w] = batch.shape;
-    Ok(Tensor::from_vec(batch.images, (n, c, h, w), network.device())?)
+    Ok(Tensor::from_vec(
+        batch.images,
+        (n, c, h, w),
+        network.device(),
+    )?)
 }
 
 fn forward(network: &Network, batch: Batch) -> Result<Vec<f32>, ModelError> {

@@ -1,0 +1,101 @@
+//! The command tree of `cargo xtask`.
+
+use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Chores of the handwriting workbench.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Rerun every table and figure of the papers and report, cell by cell, what held up
+    ReproduceAll(ReproduceArgs),
+}
+
+/// Arguments of `reproduce-all`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask reproduce-all                                  everything, in minutes
+  cargo xtask reproduce-all --list                           what would run, and for how long
+  cargo xtask reproduce-all --only simple-cnn-bn --profile paper
+  cargo xtask reproduce-all --only simple-cnn-bn/table-1
+  cargo xtask reproduce-all --data glyphs --profile smoke    without any files
+
+Finished runs are kept in OUT/runs and skipped; stop with Ctrl-C and start again at will.
+Exit codes: 0 all runs finished, 1 a run failed or something went wrong, 2 wrong usage, 130 stopped.")]
+pub(crate) struct ReproduceArgs {
+    /// How large the runs are; every reported number carries its scale
+    #[arg(long, value_enum, default_value_t = Profile::Quick)]
+    pub(crate) profile: Profile,
+
+    /// Only this paper, or one table or figure of it
+    #[arg(long, value_name = "PAPER[/TABLE]")]
+    pub(crate) only: Option<String>,
+
+    /// Real data, generated glyphs, or real where it can be found
+    #[arg(long, value_enum, default_value_t = DataChoice::Auto)]
+    pub(crate) data: DataChoice,
+
+    /// Where real data is; else HW_DATA_DIR, else the user's cache folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// Where runs and report go [default: results/PROFILE]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Show what would run and how long it should take, and do nothing
+    #[arg(long)]
+    pub(crate) list: bool,
+
+    /// Print one JSON object on standard output at the end
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Processor threads [default: all]; results do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+}
+
+/// How large the runs are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Profile {
+    /// Does everything work? A few thousand images, two epochs; at most 3 minutes
+    Smoke,
+    /// Minutes: a fifth of the images, four epochs, three seeds
+    Quick,
+    /// Hours: all images and epochs, five seeds
+    Cpu,
+    /// Exactly as printed, three seeds
+    Paper,
+}
+
+/// Which data to run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DataChoice {
+    /// Real data if all of it can be found, else glyphs
+    Auto,
+    /// Real data only
+    Real,
+    /// Generated glyphs only
+    Glyphs,
+}
+
+impl Profile {
+    /// Its name in papers' declarations.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Smoke => "smoke",
+            Self::Quick => "quick",
+            Self::Cpu => "cpu",
+            Self::Paper => "paper",
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! The figures of a paper, drawn from its runs.
+
+use super::cells::number;
+use super::expression::{Quantity, Term};
+use super::layers::diagram_kind;
+use super::paper::{Curve, Figure, FigureKind};
+use super::results::{JobResult, Mistake, PaperResults, RunResult};
+use hw_data::{Dataset, Split};
+use hw_eval::statistics::mean;
+use hw_report::plots::{
+    Axis, Band, Bin, Comparison, ComparisonRow, ConfusionMatrix, Estimate, GridImage, ImageGrid,
+    Layer, LayerDiagram, LayerKind, LineChart, Point, Plot, Reliability, Scatter, ScatterPoint,
+    Series, Style, Unit,
+};
+use hw_report::{BadgeKind, Block, format};
+use std::sync::Arc;
+
+/// Where a figure gets images from.
+pub(crate) type Images<'a> = &'a mut dyn FnMut(&RunResult, Split) -> Option<Arc<Dataset>>;
+
+/// The figure as blocks of a report; a paragraph saying why, where it cannot be drawn.
+pub(crate) fn draw(figure: &Figure, results: &PaperResults<'_>, images: Images<'_>) -> Vec<Block> {
+    match try_draw(figure, results, images) {
+        Ok(blocks) => blocks,
+        Err(reason) => {
+            vec![Block::paragraph(format!("{} Not drawn: {reason}.", figure.caption))]
+        }
+    }
+}
+
+fn try_draw(
+    figure: &Figure,
+    results: &PaperResults<'_>,
+    images: Images<'_>,
+) -> Result<Vec<Block>, String> {
+    let jobs: Vec<&JobResult> = figure.runs.iter().filter_map(|id| results.job(id)).collect();
+    let first = || {
+        let job = jobs.first().ok_or("its run was not run")?;
+        let seed = job.seeds.first().ok_or_else(|| match job.failures.first() {
+            Some(failure) => failure.problem.clone(),
+            None => "its run has no result".to_string(),
+        })?;
+        Ok::<_, String>((*job, seed))
+    };
+    match figure.kind {
+        FigureKind::Bars => bars(figure, results),
+        FigureKind::Samples => {
+            let (job, seed) = first()?;
+            let test = images(seed, Split::Test).ok_or("the images cannot be read")?;
+            Ok(vec![picture(figure, job, "Example images of each class.", &samples(&test))])
+        }
+        FigureKind::Layers => {
+            let (job, seed) = first()?;
+            let diagram = diagram(seed)?;
+            Ok(vec![picture(figure, job, "The layers with their output shapes.", &diagram)])
+        }
+        FigureKind::Curves => curves(figure, &jobs),
+        FigureKind::Losses => {
+            let (job, seed) = first()?;
+            losses(figure, job, seed)
+        }
+        FigureKind::Confusion => {
+            let (job, seed) = first()?;
+            let k = seed.classes.len();
+            let counts = (0..k).map(|truth| seed.metrics.confusion.row(truth).to_vec());
+            let matrix = ConfusionMatrix::new(seed.classes.clone(), counts.collect());
+            let worst = matrix.worst(1);
+            let alt = match worst.first() {
+                Some(w) => format!(
+                    "Confusion matrix; the most frequent error is {} taken for {}, {} times.",
+                    seed.classes[w.truth], seed.classes[w.predicted], w.count
+                ),
+                None => "Confusion matrix without any error.".into(),
+            };
+            Ok(vec![picture(figure, job, &alt, &matrix)])
+        }
+        FigureKind::Errors => {
+            let (job, seed) = first()?;
+            let test = images(seed, Split::Test).ok_or("the images cannot be read")?;
+            let grid = ImageGrid::new(seed.mistakes.iter().map(|m| mistake(m, seed, &test)));
+            let total = seed.metrics.samples - seed.metrics.correct;
+            let alt = format!("The most confident of {total} wrong answers.");
+            Ok(vec![picture(figure, job, &alt, &grid)])
+        }
+        FigureKind::Reliability => {
+            let (job, seed) = first()?;
+            let bins = seed.metrics.calibration.bins.iter().filter_map(|bin| {
+                Some(Bin {
+                    confidence: bin.confidence?,
+                    accuracy: bin.accuracy?,
+                    count: bin.count,
+                })
+            });
+            let ece = format::percent(seed.metrics.calibration.ece, 2);
+            let plot = Reliability::new(bins).note(format!("ECE {ece}"));
+            let alt = format!("Accuracy against confidence; expected calibration error {ece}.");
+            Ok(vec![picture(figure, job, &alt, &plot)])
+        }
+        FigureKind::Lines => lines(figure, results),
+        FigureKind::Pareto => pareto(figure, results),
+    }
+}
+
+fn picture(figure: &Figure, job: &JobResult, alt: &str, plot: &dyn Plot) -> Block {
+    let data = if job.synthetic() { "synthetic data, " } else { "" };
+    let caption = format!("{} ({data}{})", figure.caption, job.scale());
+    Block::Figure(hw_report::Figure::new(figure.id.clone(), caption, alt, plot))
+}
+
+/// The scale of several runs in words.
+fn scales(jobs: &[&JobResult]) -> String {
+    let mut scales: Vec<String> = jobs.iter().map(|job| job.scale()).collect();
+    scales.dedup();
+    let synthetic = if jobs.iter().any(|job| job.synthetic()) { "synthetic data; " } else { "" };
+    match scales.as_slice() {
+        [one] => format!("{synthetic}{one}"),
+        _ => format!("{synthetic}scales as in the tables"),
+    }
+}
+
+fn estimate(results: &PaperResults<'_>, term: &Term) -> Option<Estimate> {
+    let values = results.values(term).ok()?.values;
+    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    Some(Estimate::interval(mean(&values).ok()?, low, high))
+}
+
+fn metric_term(figure: &Figure, run: &str) -> Result<Term, String> {
+    format!("{run}.{}", figure.metric.as_deref().unwrap_or("accuracy")).parse()
+}
+
+fn bars(figure: &Figure, results: &PaperResults<'_>) -> Result<Vec<Block>, String> {
+    let axis = Axis::new("test accuracy").percent();
+    let mut chart = Comparison::new(Style::Dots, axis).whiskers("lowest to highest seed");
+    let mut jobs = Vec::new();
+    for (index, run) in figure.runs.iter().enumerate() {
+        let Some(job) = results.job(run) else { continue };
+        let term = metric_term(figure, run)?;
+        let mut row = ComparisonRow::new(job.decl.label(), estimate(results, &term));
+        if let Some((value, _)) = figure.printed.get(index).and_then(|text| number(text, true)) {
+            row = row.printed(value);
+        }
+        jobs.push(job);
+        chart = chart.row(row);
+    }
+    let caption = format!("{} ({})", figure.caption, scales(&jobs));
+    let alt = "Mean and range of each run beside the printed value.";
+    Ok(vec![Block::Figure(hw_report::Figure::new(figure.id.clone(), caption, alt, &chart))])
+}
+
+fn samples(test: &Dataset) -> ImageGrid {
+    const PER_CLASS: usize = 4;
+    let [_, height, width] = test.images.shape();
+    let mut grid = Vec::new();
+    for (class, name) in test.classes.iter().enumerate() {
+        let of_class = (0..test.len()).filter(|&i| usize::from(test.labels[i]) == class);
+        for index in of_class.take(PER_CLASS) {
+            let pixels = test.images.image(index)[..height * width].to_vec();
+            grid.push(GridImage::new(pixels, width, height, name.clone()));
+        }
+    }
+    ImageGrid::new(grid).tile(44.0)
+}
+
+fn mistake(mistake: &Mistake, seed: &RunResult, test: &Dataset) -> GridImage {
+    let [_, height, width] = test.images.shape();
+    let pixels = test.images.image(mistake.index)[..height * width].to_vec();
+    let name = |class: u32| seed.classes.get(class as usize).map_or("?", String::as_str);
+    let caption = format!(
+        "true {}, said {}, {}",
+        name(mistake.label),
+        name(mistake.predicted),
+        format::percent(f64::from(mistake.confidence), 0)
+    );
+    GridImage::new(pixels, width, height, caption).verdict(BadgeKind::Bad)
+}
+
+fn diagram(seed: &RunResult) -> Result<LayerDiagram, String> {
+    let spec = seed
+        .config
+        .model_spec(seed.input, seed.classes.len())
+        .map_err(|error| error.to_string())?;
+    let model = spec.resolve().map_err(|error| error.to_string())?;
+    let mut layers = vec![Layer::new(LayerKind::Data, "input", &spec.input)];
+    for layer in &model.layers {
+        let description = layer.layer.describe();
+        let (name, detail) = match description.split_once(' ') {
+            Some((name, detail)) => (name.to_string(), detail.to_string()),
+            None => (description, String::new()),
+        };
+        let parameters = layer.parameters.iter().map(|p| p.count as u64).sum();
+        layers.push(
+            Layer::new(diagram_kind(&layer.layer), name, &layer.output)
+                .detail(detail)
+                .parameters(parameters),
+        );
+    }
+    layers.push(Layer::new(LayerKind::Activation, "softmax", &[spec.classes]));
+    Ok(LayerDiagram::new(layers))
+}
+
+fn curves(figure: &Figure, jobs: &[&JobResult]) -> Result<Vec<Block>, String> {
+    let read = |job: &JobResult, what: fn(&hw_train::EpochRecord) -> Option<f64>| {
+        let of_seed = |seed: &RunResult| seed.history.iter().filter_map(what).collect::<Vec<f64>>();
+        job.seeds.iter().map(of_seed).collect::<Vec<_>>()
+    };
+    let epochs = Axis::new("epoch").unit(Unit::Whole);
+    let accuracy = || Axis::new("accuracy").percent();
+    let mut chart = match figure.curve {
+        Some(Curve::TrainLoss) => LineChart::new(epochs, Axis::new("training loss").log()),
+        _ => LineChart::new(epochs, accuracy()),
+    };
+    for job in jobs {
+        let label = |suffix: &str| match jobs.len() {
+            1 => suffix.to_string(),
+            _ => job.decl.label().to_string(),
+        };
+        let parts: Vec<(String, Vec<Vec<f64>>)> = match figure.curve {
+            Some(Curve::TrainLoss) => {
+                vec![(label("training"), read(job, |epoch| Some(epoch.train.loss)))]
+            }
+            Some(Curve::TestProbeAccuracy) => {
+                vec![(label("test"), read(job, |epoch| Some(epoch.test_probe?.accuracy)))]
+            }
+            _ => vec![
+                ("train".into(), read(job, |epoch| Some(epoch.train_probe?.accuracy))),
+                ("test".into(), read(job, |epoch| Some(epoch.test_probe?.accuracy))),
+            ],
+        };
+        for (name, runs) in parts {
+            chart = chart.series(Series::over_seeds(name, &runs, Band::MinMax));
+        }
+    }
+    if let Some((value, _)) = figure.reference.as_deref().and_then(|text| number(text, true)) {
+        chart = chart.reference("printed", value);
+    }
+    let caption = format!("{} ({}; bands: lowest to highest seed)", figure.caption, scales(jobs));
+    let alt = "Curves by epoch, mean over seeds.";
+    Ok(vec![Block::Figure(hw_report::Figure::new(figure.id.clone(), caption, alt, &chart))])
+}
+
+fn losses(figure: &Figure, job: &JobResult, seed: &RunResult) -> Result<Vec<Block>, String> {
+    let last = seed.history.last().ok_or("the run has no epoch")?;
+    let printed: Vec<f64> = figure.printed.iter().filter_map(|text| text.parse().ok()).collect();
+    let shown = printed.len().min(last.last_losses.len());
+    let ours = &last.last_losses[last.last_losses.len() - shown..];
+    let theirs = &printed[printed.len() - shown..];
+    // The last step is 0, those before it are negative.
+    let steps = |values: Vec<f64>| {
+        let count = values.len() as f64;
+        values.into_iter().enumerate().map(move |(i, y)| (i as f64 + 1.0 - count, y))
+    };
+    let ours_line = steps(ours.iter().map(|&loss| f64::from(loss)).collect());
+    let chart = LineChart::new(
+        Axis::new("steps before the end").unit(Unit::Whole),
+        Axis::new("training loss").log(),
+    )
+    .series(Series::new("ours", ours_line))
+    .series(Series::new("printed", steps(theirs.to_vec())).dashed());
+    let mut log: Vec<String> = ours.iter().map(|loss| format!("train loss:{loss}")).collect();
+    log.push("===== Final Test Accuracy =====".into());
+    log.push(format!("test acc:{}", seed.metrics.accuracy));
+    let alt = "The last training losses of our run and of the document's.";
+    Ok(vec![
+        picture(figure, job, alt, &chart),
+        Block::details("The same as the document shows it", vec![Block::Code(log.join("\n"))]),
+    ])
+}
+
+fn lines(figure: &Figure, results: &PaperResults<'_>) -> Result<Vec<Block>, String> {
+    let x = Axis::new(figure.x_label.clone().unwrap_or_default());
+    let mut chart = LineChart::new(x, Axis::new("test accuracy").percent());
+    let mut jobs = Vec::new();
+    for line in &figure.lines {
+        let points = line.values.iter().zip(&figure.x).filter_map(|(term, &x)| {
+            let e = estimate(results, term)?;
+            Some(Point { x, y: e.value, low: e.low, high: e.high })
+        });
+        let points: Vec<Point> = points.collect();
+        jobs.extend(line.values.first().and_then(|term| results.job(&term.run)));
+        chart = chart.series(Series::with_band(line.label.clone(), points));
+    }
+    let caption = format!("{} ({})", figure.caption, scales(&jobs));
+    let alt = "One line a network.";
+    Ok(vec![Block::Figure(hw_report::Figure::new(figure.id.clone(), caption, alt, &chart))])
+}
+
+fn pareto(figure: &Figure, results: &PaperResults<'_>) -> Result<Vec<Block>, String> {
+    let metric = figure.metric.as_deref().unwrap_or("train_seconds");
+    let axis = match metric.parse::<Quantity>()? {
+        Quantity::Parameters => Axis::new("trainable parameters").unit(Unit::Count).log(),
+        _ => Axis::new("training time").unit(Unit::Seconds).log(),
+    };
+    let mut chart = Scatter::new(axis, Axis::new("test accuracy").percent()).front();
+    let mut jobs = Vec::new();
+    for run in &figure.runs {
+        let Some(job) = results.job(run) else { continue };
+        let cost: Term = format!("{run}.{metric}").parse()?;
+        let score: Term = format!("{run}.accuracy").parse()?;
+        if let (Some(x), Some(y)) = (estimate(results, &cost), estimate(results, &score)) {
+            chart = chart.point(ScatterPoint::new(job.decl.label(), x.value, y.value));
+            jobs.push(job);
+        }
+    }
+    let caption = format!("{} ({})", figure.caption, scales(&jobs));
+    let alt = "Accuracy against cost.";
+    Ok(vec![Block::Figure(hw_report::Figure::new(figure.id.clone(), caption, alt, &chart))])
+}

@@ -1,0 +1,252 @@
+//! `cargo xtask reproduce-all`: papers as data in, runs in the middle, a report out.
+
+mod cells;
+mod estimate;
+mod execute;
+mod export;
+mod expression;
+mod figures;
+mod front;
+mod jobs;
+mod layers;
+mod page;
+mod paper;
+mod results;
+
+use crate::args::{DataChoice, ReproduceArgs};
+use crate::progress::Progress;
+use anyhow::{Context, Result};
+use cells::JudgedCell;
+use estimate::Estimator;
+use execute::{DataCache, Executor, Stopped};
+use hw_core::CancelToken;
+use hw_data::{DataDirs, DatasetId, Split};
+use jobs::{Job, Selection};
+use page::{JudgedClaim, PageInput};
+use paper::Paper;
+use results::{JobResult, PaperResults, RunResult};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Runs the command.
+///
+/// # Errors
+/// Whatever keeps the report from being made; a failed run is none of it.
+pub(crate) fn run(args: &ReproduceArgs) -> Result<ExitCode> {
+    let started = Instant::now();
+    set_threads(args)?;
+    let papers = paper::all()?;
+    let selection = match Selection::parse(args.only.as_deref(), &papers) {
+        Ok(selection) => selection,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return Ok(ExitCode::from(2));
+        }
+    };
+    let dirs = DataDirs::resolve(args.data_dir.as_deref());
+    let synthetic = choose_data(args, &papers, &selection, &dirs)?;
+    let jobs = jobs::plan(&papers, &selection, args, synthetic)?;
+    let default = PathBuf::from("results").join(args.profile.name());
+    let out = args.out.clone().unwrap_or(default);
+    let estimator = Estimator::open(&out);
+    if args.list {
+        list(&jobs, &estimator, &papers);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let total = jobs.iter().map(|job| seconds(job, &estimator)).sum();
+    let cancel = CancelToken::new();
+    stop_on_ctrl_c(&cancel)?;
+    let mut executor = Executor {
+        papers: &papers,
+        out: &out,
+        data: DataCache::new(dirs),
+        cancel,
+        estimator,
+        progress: Progress::new(total),
+    };
+    let results = match executor.run(&jobs) {
+        Ok(results) => results,
+        Err(error) if error.is::<Stopped>() => {
+            executor.progress.finish();
+            eprintln!("stopped; run the same command again to go on");
+            return Ok(ExitCode::from(130));
+        }
+        Err(error) => return Err(error),
+    };
+    let report = Report { papers: &papers, results: &results, args, selection: &selection };
+    let failed = results.iter().any(|job| !job.failures.is_empty());
+    report.write(&out, &mut executor.data, synthetic)?;
+    let took = hw_report::format::duration(started.elapsed().as_secs_f64());
+    eprintln!("{} runs in {took}", results.iter().map(|job| job.seeds.len()).sum::<usize>());
+    eprintln!("report: {}", out.join("report").join("index.html").display());
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn set_threads(args: &ReproduceArgs) -> Result<()> {
+    if let Some(threads) = args.threads {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into());
+        pool.build_global().context("cannot set the number of threads")?;
+    }
+    Ok(())
+}
+
+fn stop_on_ctrl_c(cancel: &CancelToken) -> Result<()> {
+    let cancel = cancel.clone();
+    ctrlc::set_handler(move || {
+        if cancel.is_cancelled() {
+            std::process::exit(130);
+        }
+        eprintln!("stopping at the next step; once more to stop at once");
+        cancel.cancel();
+    })
+    .context("cannot watch for Ctrl-C")
+}
+
+/// Whether glyphs stand in for the real data, said before anything else.
+fn choose_data(
+    args: &ReproduceArgs,
+    papers: &[Paper],
+    selection: &Selection,
+    dirs: &DataDirs,
+) -> Result<bool> {
+    let glyphs = match args.data {
+        DataChoice::Glyphs => true,
+        DataChoice::Real | DataChoice::Auto => {
+            let missing = needed(papers, selection)
+                .into_iter()
+                .find_map(|id| missing(&id, dirs).map(|error| (id, error)));
+            match (missing, args.data) {
+                (None, _) => false,
+                (Some((id, error)), DataChoice::Real) => {
+                    return Err(error).with_context(|| format!("--data real, but {id} cannot be had"));
+                }
+                (Some((id, _)), _) => {
+                    eprintln!(
+                        "no real data ({id} is not to be found; set HW_DATA_DIR or --data-dir)"
+                    );
+                    true
+                }
+            }
+        }
+    };
+    if glyphs {
+        eprintln!("running on SYNTHETIC data: glyphs drawn by this program stand in for every set");
+    }
+    Ok(glyphs)
+}
+
+fn needed(papers: &[Paper], selection: &Selection) -> Vec<DatasetId> {
+    let mut ids: Vec<DatasetId> = Vec::new();
+    for (_, paper) in papers.iter().enumerate().filter(|(index, _)| selection.has_paper(*index)) {
+        for id in paper.runs.iter().filter_map(|run| run.dataset.clone()) {
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+    }
+    ids
+}
+
+fn missing(id: &DatasetId, dirs: &DataDirs) -> Option<hw_data::DataError> {
+    hw_data::locate(id, dirs).err()
+}
+
+fn seconds(job: &Job, estimator: &Estimator) -> f64 {
+    job.search.iter().chain(&job.configs).map(|config| estimator.seconds(config)).sum()
+}
+
+fn list(jobs: &[Job], estimator: &Estimator, papers: &[Paper]) {
+    let mut total = 0.0;
+    println!("{:<18} {:<18} {:>8} {:>7} {:>6}  about", "paper", "run", "images", "epochs", "seeds");
+    for job in jobs {
+        let time = seconds(job, estimator);
+        total += time;
+        let images = job.configs.first().and_then(|config| config.limit);
+        let images = images.map_or_else(|| "all".to_string(), |limit| limit.to_string());
+        let search = match job.search.len() {
+            0 => String::new(),
+            rates => format!(", after trying {rates} learning rates"),
+        };
+        println!(
+            "{:<18} {:<18} {images:>8} {:>7} {:>6}  {}{search}",
+            papers[job.paper].slug,
+            job.decl.id,
+            job.epochs,
+            job.configs.len(),
+            hw_report::format::duration(time)
+        );
+    }
+    println!("in all about {}", hw_report::format::duration(total));
+}
+
+/// Everything the report is made of.
+struct Report<'a> {
+    papers: &'a [Paper],
+    results: &'a [JobResult],
+    args: &'a ReproduceArgs,
+    selection: &'a Selection,
+}
+
+impl Report<'_> {
+    fn write(&self, out: &Path, data: &mut DataCache, synthetic: bool) -> Result<()> {
+        let folder = out.join("report");
+        let profile = self.args.profile.name();
+        let command = self.command();
+        let mut all_cells: Vec<JudgedCell> = Vec::new();
+        let mut all_claims: Vec<(String, Vec<JudgedClaim>)> = Vec::new();
+        let mut parts = Vec::new();
+        for (index, paper) in self.papers.iter().enumerate() {
+            let jobs: Vec<&JobResult> = self.results.iter().filter(|j| j.paper == index).collect();
+            if jobs.is_empty() || !self.selection.has_paper(index) {
+                continue;
+            }
+            let results = PaperResults { jobs };
+            let mut cells = cells::judge(paper, &results);
+            if let Some(item) = self.selection.item() {
+                cells.retain(|cell| cell.table == item);
+            }
+            let claims = page::judge_claims(paper, &results);
+            let input = PageInput {
+                paper,
+                results: &results,
+                cells: &cells,
+                claims: &claims,
+                profile,
+                command: &command,
+                only: self.selection.item(),
+            };
+            let mut images = |seed: &RunResult, split: Split| {
+                data.get(&seed.config.dataset, split).ok()
+            };
+            hw_report::write(&page::page(&input, &mut images), &folder, &paper.slug)?;
+            all_cells.extend(cells.iter().cloned());
+            all_claims.push((paper.slug.clone(), claims.clone()));
+            parts.push((paper, results, cells, claims));
+        }
+        let parts: Vec<_> =
+            parts.iter().map(|(p, r, c, k)| (*p, r, c.as_slice(), k.as_slice())).collect();
+        hw_report::write(&front::front(&parts, profile, &command), &folder, "index")?;
+        let summary = export::summary(profile, synthetic, &all_cells, &all_claims);
+        let text = serde_json::to_string_pretty(&summary).context("cells as JSON")?;
+        hw_core::files::write_whole(&folder.join("cells.json"), text.as_bytes())?;
+        let csv = export::csv(&all_cells);
+        hw_core::files::write_whole(&folder.join("cells.csv"), csv.as_bytes())?;
+        if self.args.json {
+            println!("{summary}");
+        }
+        Ok(())
+    }
+
+    fn command(&self) -> String {
+        let mut command =
+            format!("cargo xtask reproduce-all --profile {}", self.args.profile.name());
+        if let Some(only) = &self.args.only {
+            command.push_str(&format!(" --only {only}"));
+        }
+        if self.args.data == DataChoice::Glyphs {
+            command.push_str(" --data glyphs");
+        }
+        command
+    }
+}

@@ -1,0 +1,422 @@
+//! A paper as data: what it printed, the runs behind each cell, its claims. Read from
+//! `xtask/papers/*.toml` and checked once; nothing deeper checks names again.
+
+use super::expression::{Check, Term};
+use anyhow::{Context, Result, bail};
+use hw_data::{DatasetId, Preprocess, Step};
+use hw_models::Initializer;
+use hw_train::{EarlyStopping, Optimizer};
+use serde::Deserialize;
+use std::collections::{BTreeMap, HashSet};
+
+/// All papers, in the order they are reported.
+const SOURCES: &[(&str, &str)] =
+    &[("simple-cnn-bn.toml", include_str!("../../papers/simple-cnn-bn.toml"))];
+
+/// One paper.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Paper {
+    pub(crate) slug: String,
+    pub(crate) title: String,
+    pub(crate) citation: String,
+    pub(crate) about: String,
+    /// How long the authors' own run of `main_run` took, as printed.
+    pub(crate) printed_minutes: f64,
+    /// The run that the paper is about.
+    pub(crate) main_run: String,
+    pub(crate) profiles: BTreeMap<String, Scale>,
+    #[serde(rename = "run")]
+    pub(crate) runs: Vec<RunDecl>,
+    #[serde(rename = "variant", default)]
+    pub(crate) variants: Vec<Variant>,
+    #[serde(rename = "section")]
+    pub(crate) sections: Vec<Section>,
+    #[serde(rename = "claim")]
+    pub(crate) claims: Vec<Claim>,
+    #[serde(rename = "flaw", default)]
+    pub(crate) flaws: Vec<Flaw>,
+}
+
+/// How large the runs of a profile are.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Scale {
+    /// Training images at most.
+    #[serde(default)]
+    pub(crate) images: Option<usize>,
+    /// Epochs at most.
+    #[serde(default)]
+    pub(crate) epochs: Option<usize>,
+    /// Seeds of every run.
+    pub(crate) seeds: u64,
+    /// Epochs of each run of a learning-rate search.
+    pub(crate) search_epochs: usize,
+}
+
+/// A training run, before a profile gives it its scale.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RunDecl {
+    pub(crate) id: String,
+    pub(crate) label: Option<String>,
+    /// Fields not given here are those of this other run.
+    pub(crate) like: Option<String>,
+    pub(crate) model: Option<String>,
+    pub(crate) dataset: Option<DatasetId>,
+    pub(crate) optimizer: Option<Optimizer>,
+    pub(crate) learning_rate: Option<f32>,
+    /// Learning rates to choose from on a validation split.
+    pub(crate) tune: Option<Vec<f32>>,
+    pub(crate) batch: Option<usize>,
+    pub(crate) epochs: Option<usize>,
+    pub(crate) val_fraction: Option<f64>,
+    pub(crate) early_stopping: Option<EarlyStopping>,
+    #[serde(default, deserialize_with = "initializer")]
+    pub(crate) init: Option<Initializer>,
+    pub(crate) preprocess: Option<Preprocess>,
+    pub(crate) probe: Option<usize>,
+    /// What the document leaves open, and what is assumed.
+    pub(crate) note: Option<String>,
+}
+
+fn initializer<'de, D: serde::Deserializer<'de>>(de: D) -> Result<Option<Initializer>, D::Error> {
+    let name = String::deserialize(de)?;
+    name.parse().map(Some).map_err(serde::de::Error::custom)
+}
+
+/// A changed test set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Variant {
+    pub(crate) id: String,
+    /// Replaces the run's own preprocessing steps.
+    pub(crate) steps: Vec<Step>,
+}
+
+/// A part of a paper's page.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Section {
+    pub(crate) title: String,
+    pub(crate) text: String,
+    #[serde(rename = "table", default)]
+    pub(crate) tables: Vec<Table>,
+    #[serde(default)]
+    pub(crate) layers: Vec<LayerTable>,
+    #[serde(rename = "figure", default)]
+    pub(crate) figures: Vec<Figure>,
+}
+
+/// A table of numbers.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Table {
+    pub(crate) id: String,
+    pub(crate) caption: String,
+    pub(crate) rows_title: String,
+    pub(crate) columns: Vec<String>,
+    #[serde(rename = "row")]
+    pub(crate) rows: Vec<TableRow>,
+}
+
+/// A row of a table.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TableRow {
+    pub(crate) label: String,
+    #[serde(default)]
+    pub(crate) emphasis: bool,
+    pub(crate) cells: Vec<Cell>,
+}
+
+/// A cell: words, or a value with the printed one if there is one.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Cell {
+    #[serde(default)]
+    pub(crate) text: Option<String>,
+    /// As it stands in the document; per cent where the value is a share and it is above 1.
+    #[serde(default)]
+    pub(crate) printed: Option<String>,
+    #[serde(default)]
+    pub(crate) value: Option<Term>,
+    /// Why the printed value cannot be compared with ours, where it cannot.
+    #[serde(default)]
+    pub(crate) incomparable: Option<String>,
+}
+
+/// A table of layers, made from the models.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LayerTable {
+    pub(crate) id: String,
+    pub(crate) caption: String,
+    #[serde(rename = "model")]
+    pub(crate) models: Vec<LayerRow>,
+}
+
+/// A model's row: the run that trains it and the layers as printed.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LayerRow {
+    pub(crate) run: String,
+    pub(crate) printed: Vec<String>,
+}
+
+/// A picture.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Figure {
+    pub(crate) id: String,
+    pub(crate) kind: FigureKind,
+    pub(crate) caption: String,
+    #[serde(default)]
+    pub(crate) runs: Vec<String>,
+    #[serde(default)]
+    pub(crate) metric: Option<String>,
+    #[serde(default)]
+    pub(crate) curve: Option<Curve>,
+    #[serde(default)]
+    pub(crate) printed: Vec<String>,
+    #[serde(default)]
+    pub(crate) reference: Option<String>,
+    #[serde(default)]
+    pub(crate) x_label: Option<String>,
+    #[serde(default)]
+    pub(crate) x: Vec<f64>,
+    #[serde(rename = "line", default)]
+    pub(crate) lines: Vec<Line>,
+}
+
+/// What a figure shows.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum FigureKind {
+    Bars,
+    Samples,
+    Layers,
+    Curves,
+    Losses,
+    Confusion,
+    Errors,
+    Reliability,
+    Lines,
+    Pareto,
+}
+
+/// What a learning curve shows.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Curve {
+    ProbeAccuracy,
+    TestProbeAccuracy,
+    TrainLoss,
+}
+
+/// A line of a `lines` figure.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Line {
+    pub(crate) label: String,
+    pub(crate) values: Vec<Term>,
+}
+
+/// A claim of the paper, as checkable expressions.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Claim {
+    pub(crate) id: String,
+    pub(crate) text: String,
+    pub(crate) checks: Vec<Check>,
+    #[serde(default)]
+    pub(crate) remark: Option<String>,
+}
+
+/// Something wrong with the original evaluation.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Flaw {
+    pub(crate) text: String,
+}
+
+/// All papers, checked.
+pub(crate) fn all() -> Result<Vec<Paper>> {
+    SOURCES
+        .iter()
+        .map(|(file, text)| parse(text).with_context(|| format!("xtask/papers/{file}")))
+        .collect()
+}
+
+/// Reads one paper and checks every name in it.
+pub(crate) fn parse(text: &str) -> Result<Paper> {
+    let mut paper: Paper = toml::from_str(text)?;
+    paper.resolve_likes()?;
+    paper.check()?;
+    Ok(paper)
+}
+
+impl Paper {
+    /// The run of that id.
+    pub(crate) fn run(&self, id: &str) -> Option<&RunDecl> {
+        self.runs.iter().find(|run| run.id == id)
+    }
+
+    /// All terms that need a run, with where they stand.
+    pub(crate) fn terms(&self) -> Vec<(String, &Term)> {
+        let mut terms = Vec::new();
+        for section in &self.sections {
+            for table in &section.tables {
+                for row in &table.rows {
+                    let values = row.cells.iter().filter_map(|cell| cell.value.as_ref());
+                    terms.extend(values.map(|term| (table.id.clone(), term)));
+                }
+            }
+            for figure in &section.figures {
+                for line in &figure.lines {
+                    terms.extend(line.values.iter().map(|term| (figure.id.clone(), term)));
+                }
+            }
+        }
+        for claim in &self.claims {
+            for check in &claim.checks {
+                terms.extend(check.terms().map(|term| (format!("claim {}", claim.id), term)));
+            }
+        }
+        terms
+    }
+
+    /// Ids of tables, layer tables and figures in order.
+    pub(crate) fn items(&self) -> Vec<&str> {
+        let mut items = Vec::new();
+        for section in &self.sections {
+            items.extend(section.tables.iter().map(|t| t.id.as_str()));
+            items.extend(section.layers.iter().map(|t| t.id.as_str()));
+            items.extend(section.figures.iter().map(|f| f.id.as_str()));
+        }
+        items
+    }
+
+    /// Ids of the runs that an item needs.
+    pub(crate) fn runs_of(&self, item: &str) -> HashSet<String> {
+        let mut needed: HashSet<String> = HashSet::new();
+        for (place, term) in self.terms() {
+            if place == item {
+                needed.insert(term.run.clone());
+            }
+        }
+        for section in &self.sections {
+            for figure in section.figures.iter().filter(|figure| figure.id == item) {
+                needed.extend(figure.runs.iter().cloned());
+            }
+            for table in section.layers.iter().filter(|table| table.id == item) {
+                needed.extend(table.models.iter().map(|row| row.run.clone()));
+            }
+        }
+        needed
+    }
+
+    /// Variants on which a run must be tested.
+    pub(crate) fn variants_of(&self, run: &str) -> Vec<&Variant> {
+        let wanted: HashSet<&str> = self
+            .terms()
+            .into_iter()
+            .filter(|(_, term)| term.run == run)
+            .filter_map(|(_, term)| term.variant.as_deref())
+            .collect();
+        self.variants.iter().filter(|v| wanted.contains(v.id.as_str())).collect()
+    }
+
+    fn resolve_likes(&mut self) -> Result<()> {
+        for index in 0..self.runs.len() {
+            let Some(like) = self.runs[index].like.clone() else { continue };
+            let base = self.runs[..index].iter().find(|run| run.id == like).cloned();
+            let Some(base) = base else {
+                bail!("run {}: like = \"{like}\" names no earlier run", self.runs[index].id);
+            };
+            let run = &mut self.runs[index];
+            run.model = run.model.take().or(base.model);
+            run.dataset = run.dataset.take().or(base.dataset);
+            run.optimizer = run.optimizer.or(base.optimizer);
+            if run.tune.is_none() {
+                run.learning_rate = run.learning_rate.or(base.learning_rate);
+                run.tune = if run.learning_rate.is_some() { None } else { base.tune };
+            }
+            run.batch = run.batch.or(base.batch);
+            run.epochs = run.epochs.or(base.epochs);
+            run.val_fraction = run.val_fraction.or(base.val_fraction);
+            run.early_stopping = run.early_stopping.or(base.early_stopping);
+            run.init = run.init.or(base.init);
+            run.preprocess = run.preprocess.take().or(base.preprocess);
+            run.probe = run.probe.or(base.probe);
+            run.note = run.note.take().or(base.note);
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<()> {
+        for run in &self.runs {
+            let missing = |what| format!("run {}: no {what}", run.id);
+            let model = run.model.as_ref().with_context(|| missing("model"))?;
+            hw_models::zoo::find(model)?;
+            run.dataset.as_ref().with_context(|| missing("dataset"))?;
+            run.optimizer.with_context(|| missing("optimizer"))?;
+            run.batch.with_context(|| missing("batch"))?;
+            run.epochs.with_context(|| missing("epochs"))?;
+            if run.learning_rate.is_some() == run.tune.is_some() {
+                bail!("run {}: give either learning_rate or tune", run.id);
+            }
+        }
+        let known = |id: &str| self.run(id).is_some();
+        if !known(&self.main_run) {
+            bail!("main_run \"{}\" names no run", self.main_run);
+        }
+        for (place, term) in self.terms() {
+            if !known(&term.run) {
+                bail!("{place}: \"{term}\" names no run");
+            }
+            if let Some(variant) = &term.variant
+                && !self.variants.iter().any(|v| v.id == *variant)
+            {
+                bail!("{place}: \"{term}\" names no variant");
+            }
+        }
+        for item in self.items() {
+            for run in self.runs_of(item) {
+                if !known(&run) {
+                    bail!("{item}: \"{run}\" names no run");
+                }
+            }
+        }
+        let mut seen = HashSet::new();
+        if let Some(twice) = self.items().into_iter().find(|id| !seen.insert(*id)) {
+            bail!("two items are called {twice}");
+        }
+        for section in &self.sections {
+            for table in &section.tables {
+                if table.rows.iter().any(|row| row.cells.len() != table.columns.len()) {
+                    bail!("{}: a row has not one cell a column", table.id);
+                }
+            }
+            for figure in &section.figures {
+                if !figure.printed.is_empty()
+                    && figure.kind == FigureKind::Bars
+                    && figure.printed.len() != figure.runs.len()
+                {
+                    bail!("{}: not one printed value a run", figure.id);
+                }
+                if figure.lines.iter().any(|line| line.values.len() != figure.x.len()) {
+                    bail!("{}: a line has not one value an x", figure.id);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RunDecl {
+    /// What people call it.
+    pub(crate) fn label(&self) -> &str {
+        self.label.as_deref().unwrap_or(&self.id)
+    }
+}

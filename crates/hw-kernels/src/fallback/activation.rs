@@ -17,7 +17,9 @@ fn sigmoid(x: &Tensor) -> Result<Tensor> {
 /// `alpha (exp(x) - 1)` for the negative side; large positive `x` must not overflow into the
 /// gradient of the unselected branch.
 fn exponential_side(x: &Tensor, alpha: f64) -> Result<Tensor> {
-    (x.minimum(&x.zeros_like()?)?.exp()? - 1.0)? * alpha
+    // (candle's `minimum` would halve the gradient at 0.)
+    let negative = x.le(0f64)?.where_cond(x, &x.zeros_like()?)?;
+    (negative.exp()? - 1.0)? * alpha
 }
 
 /// See [`crate::activate`].

@@ -32,6 +32,7 @@
 //! ```
 
 mod drive;
+mod output;
 mod pack;
 mod product;
 mod scratch;

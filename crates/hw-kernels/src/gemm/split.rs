@@ -2,20 +2,28 @@
 
 use std::ops::Range;
 
-/// `0..total` cut into `count` parts whose lengths differ by at most one.
+/// A range from 0 cut into `count` parts whose lengths differ by at most one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Split {
-    pub(super) total: usize,
+    each: usize,
+    /// The first parts that are one longer than `each`.
+    longer: usize,
     pub(super) count: usize,
 }
 
 impl Split {
-    /// The fewest parts of at most `most` each; one empty part for an empty range.
-    pub(super) fn at_most(total: usize, most: usize) -> Self {
+    /// `0..total` in `count > 0` parts.
+    pub(super) fn into(total: usize, count: usize) -> Self {
         Self {
-            total,
-            count: total.div_ceil(most).max(1),
+            each: total / count,
+            longer: total % count,
+            count,
         }
+    }
+
+    /// `0..total` in the fewest parts of at most `most` each; one empty part for an empty range.
+    pub(super) fn at_most(total: usize, most: usize) -> Self {
+        Self::into(total, total.div_ceil(most).max(1))
     }
 
     /// Part `index < count`.
@@ -29,8 +37,6 @@ impl Split {
     }
 
     fn start(self, index: usize) -> usize {
-        // Without overflow: index * total / count.
-        let (each, extra) = (self.total / self.count, self.total % self.count);
-        each * index + extra * index / self.count
+        self.each * index + self.longer.min(index)
     }
 }

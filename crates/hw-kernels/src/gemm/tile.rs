@@ -4,15 +4,24 @@
 use super::vector::{Avx2, Avx512};
 use super::vector::{Portable, Vector};
 
+/// Shortest sum during which it pays to fetch the tile of `C` before it is needed.
+const FETCH_DEPTH: usize = 96;
+
 /// One tile's operands: `C = alpha A B + beta C`, then bias and ReLU.
 pub(super) struct Tile {
     /// Length of this block of `k`.
     pub(super) depth: usize,
-    /// Packed panel of `A`: `a[p * rows + i]`.
+    /// Panel of `A`: `a[i * a_strides.0 + p * a_strides.1]`, of which one stride is 1.
     pub(super) a: *const f32,
+    pub(super) a_strides: (usize, usize),
     /// Panel of `B`: `b[p * b_stride + j]`, readable up to whole vectors in `j`.
     pub(super) b: *const f32,
     pub(super) b_stride: usize,
+    /// In a tile of two panels, from the first to the second.
+    pub(super) b_panel: usize,
+    /// What will be needed next: rows of a full tile's width, fetched one for each `k`.
+    pub(super) ahead: *const f32,
+    pub(super) ahead_stride: usize,
     pub(super) c: *mut f32,
     pub(super) c_stride: usize,
     /// Rows and columns of the tile that exist in `C`.
@@ -33,25 +42,47 @@ pub(super) trait Kernels {
     type V: Vector;
     /// Most rows in a tile: the accumulators, one row of `B` and a broadcast fill the registers.
     const ROWS: usize;
-    /// Vectors in a row of a full tile.
+    /// Vectors in a row of a panel of `B`.
     const VECTORS: usize;
-    /// Columns of a full tile.
+    /// Columns of a panel of `B`.
     const COLS: usize = Self::VECTORS * Self::V::LANES;
+    /// Most rows in a tile that is two panels wide; 0 if there are none.
+    const WIDE_ROWS: usize = 0;
+    /// Most elements in a tile.
+    const TILE: usize = 2 * Self::ROWS * Self::COLS;
 
     /// Computes one tile.
     ///
     /// # Safety
-    /// The processor has the instructions, `1 <= rows <= ROWS`, `1 <= cols <= COLS`, and the
-    /// pointers of the tile are valid as documented there.
+    /// The processor has the instructions, `1 <= rows <= ROWS`, `1 <= cols <= COLS` (or
+    /// `rows <= WIDE_ROWS` and `cols == 2 * COLS`), and the pointers of the tile are valid as
+    /// documented there.
     unsafe fn tile(tile: &Tile);
 }
 
-/// Calls the instance of `$kernel` for the tile's row count.
-macro_rules! for_rows {
-    ($tile:expr, $kernel:ident, $vectors:literal, $($rows:literal)*) => {
-        match $tile.rows {
-            $($rows => $kernel::<$rows, $vectors>($tile),)*
-            _ => unreachable!("a tile of {} rows", $tile.rows),
+/// Defines `tile` of a set of kernels: for each `vectors => rows...`, the instances of the
+/// micro-kernel on the vector type `$vector`, compiled for `$features`.
+macro_rules! kernels {
+    ($vector:ident, $panel:literal $(, $features:literal)?; $($vectors:literal => $($rows:literal)*;)*) => {
+        unsafe fn tile(tile: &Tile) {
+            $(#[target_feature(enable = $features)])?
+            unsafe fn run<const ROWS: usize, const VECTORS: usize>(tile: &Tile) {
+                // SAFETY: the caller's contract.
+                unsafe {
+                    if tile.a_strides.0 == 1 {
+                        compute::<$vector, ROWS, VECTORS, $panel, true>(tile)
+                    } else {
+                        compute::<$vector, ROWS, VECTORS, $panel, false>(tile)
+                    }
+                }
+            }
+            // SAFETY: the caller's contract; the instance has the tile's shape.
+            unsafe {
+                match (tile.cols.div_ceil($vector::LANES), tile.rows) {
+                    $($(($vectors, $rows) => run::<$rows, $vectors>(tile),)*)*
+                    (vectors, rows) => unreachable!("a tile of {rows} rows, {vectors} vectors"),
+                }
+            }
         }
     };
 }
@@ -60,17 +91,9 @@ pub(super) struct PortableKernels;
 
 impl Kernels for PortableKernels {
     type V = Portable;
-    const ROWS: usize = 6;
-    const VECTORS: usize = 1;
-
-    unsafe fn tile(tile: &Tile) {
-        unsafe fn run<const ROWS: usize, const VECTORS: usize>(tile: &Tile) {
-            // SAFETY: the caller's contract.
-            unsafe { compute::<Portable, ROWS, VECTORS>(tile) }
-        }
-        // SAFETY: the caller's contract.
-        unsafe { for_rows!(tile, run, 1, 1 2 3 4 5 6) }
-    }
+    const ROWS: usize = 4;
+    const VECTORS: usize = 2;
+    kernels!(Portable, 2; 1 => 1 2 3 4; 2 => 1 2 3 4;);
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -81,22 +104,7 @@ impl Kernels for Avx2Kernels {
     type V = Avx2;
     const ROWS: usize = 6;
     const VECTORS: usize = 2;
-
-    unsafe fn tile(tile: &Tile) {
-        #[target_feature(enable = "avx2,fma")]
-        unsafe fn run<const ROWS: usize, const VECTORS: usize>(tile: &Tile) {
-            // SAFETY: the caller's contract.
-            unsafe { compute::<Avx2, ROWS, VECTORS>(tile) }
-        }
-        // SAFETY: the caller's contract.
-        unsafe {
-            if tile.cols <= Avx2::LANES {
-                for_rows!(tile, run, 1, 1 2 3 4 5 6)
-            } else {
-                for_rows!(tile, run, 2, 1 2 3 4 5 6)
-            }
-        }
-    }
+    kernels!(Avx2, 2, "avx2,fma"; 1 => 1 2 3 4 5 6; 2 => 1 2 3 4 5 6;);
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -107,50 +115,80 @@ impl Kernels for Avx512Kernels {
     type V = Avx512;
     const ROWS: usize = 14;
     const VECTORS: usize = 2;
-
-    unsafe fn tile(tile: &Tile) {
-        #[target_feature(enable = "avx512f")]
-        unsafe fn run<const ROWS: usize, const VECTORS: usize>(tile: &Tile) {
-            // SAFETY: the caller's contract.
-            unsafe { compute::<Avx512, ROWS, VECTORS>(tile) }
-        }
-        // SAFETY: the caller's contract.
-        unsafe {
-            if tile.cols <= Avx512::LANES {
-                for_rows!(tile, run, 1, 1 2 3 4 5 6 7 8 9 10 11 12 13 14)
-            } else {
-                for_rows!(tile, run, 2, 1 2 3 4 5 6 7 8 9 10 11 12 13 14)
-            }
-        }
-    }
+    const WIDE_ROWS: usize = 6;
+    kernels!(Avx512, 2, "avx512f";
+        1 => 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
+        2 => 1 2 3 4 5 6 7 8 9 10 11 12 13 14;
+        4 => 1 2 3 4 5 6;
+    );
 }
 
 /// The micro-kernel itself. Each element of the tile is summed over `k` in order, in one
 /// accumulator, so its bits depend neither on its place in the tile nor on the tile's shape.
 ///
+/// A panel of `B` has `PANEL` vectors in a row; `BY_K` says that the rows of `A` at one `k` are
+/// next to each other, else the `k` of one row are.
+///
 /// # Safety
 /// As [`Kernels::tile`], with `tile.rows == ROWS` and `tile.cols` in the last of `VECTORS`.
 #[inline(always)]
-unsafe fn compute<V: Vector, const ROWS: usize, const VECTORS: usize>(tile: &Tile) {
+unsafe fn compute<
+    V: Vector,
+    const ROWS: usize,
+    const VECTORS: usize,
+    const PANEL: usize,
+    const BY_K: bool,
+>(
+    tile: &Tile,
+) {
     // SAFETY: the caller's contract; all pointers stay inside the tile's operands.
     unsafe {
+        fetch_target::<V, ROWS, VECTORS>(tile);
         let mut sums = [[V::splat(0.0); VECTORS]; ROWS];
-        let (mut a, mut b) = (tile.a, tile.b);
+        let (mut a, mut b, mut ahead) = (tile.a, tile.b, tile.ahead);
+        let (a_row, a_k) = if BY_K {
+            (1, tile.a_strides.1)
+        } else {
+            (tile.a_strides.0, 1)
+        };
         for _ in 0..tile.depth {
             let mut row = [V::splat(0.0); VECTORS];
             for v in 0..VECTORS {
-                row[v] = V::load(b.add(v * V::LANES));
+                row[v] = V::load(b.add(v / PANEL * tile.b_panel + v % PANEL * V::LANES));
+                V::fetch(ahead.wrapping_add((v + 1) * V::LANES - 1), VECTORS > PANEL);
             }
             for i in 0..ROWS {
-                let factor = V::splat(*a.add(i));
+                let factor = V::splat(*a.add(i * a_row));
                 for v in 0..VECTORS {
                     sums[i][v] = factor.mul_add(row[v], sums[i][v]);
                 }
             }
-            a = a.add(ROWS);
+            if V::IN_MEMORY {
+                std::hint::black_box(&mut sums);
+            }
+            // One step beyond the end in the last round, where nothing is read.
+            a = a.wrapping_add(a_k);
             b = b.wrapping_add(tile.b_stride);
+            ahead = ahead.wrapping_add(tile.ahead_stride);
         }
         finish::<V, ROWS, VECTORS>(tile, sums);
+    }
+}
+
+/// Asks for the tile of `C` when there is time enough for it to come.
+#[inline(always)]
+fn fetch_target<V: Vector, const ROWS: usize, const VECTORS: usize>(tile: &Tile) {
+    if tile.depth >= FETCH_DEPTH {
+        for i in 0..ROWS {
+            for v in 0..VECTORS {
+                // The last float of each vector: the first lies in the line of the tile before.
+                V::fetch(
+                    tile.c
+                        .wrapping_add(i * tile.c_stride + (v + 1) * V::LANES - 1),
+                    true,
+                );
+            }
+        }
     }
 }
 

@@ -5,6 +5,9 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+/// What the names of files begin with while they are being written.
+const PARTIAL: &str = ".partial-";
+
 /// A file operation that failed, with the file's name and what was being done.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {path}: {source}")]
@@ -53,7 +56,7 @@ pub fn write_whole_with(
     create_folder(folder)?;
     let write = || -> io::Result<()> {
         let mut file = tempfile::Builder::new()
-            .prefix(".partial-")
+            .prefix(PARTIAL)
             .tempfile_in(folder)?;
         fill(file.as_file_mut())?;
         file.as_file().sync_all()?;
@@ -68,6 +71,26 @@ pub fn write_whole_with(
         Ok(())
     };
     write().map_err(FileError::at("write", path))
+}
+
+/// Removes what a process that was killed while writing left in `folder`; nobody else may be
+/// writing there. A folder that is not there has nothing to remove.
+///
+/// # Errors
+/// [`FileError`] when the folder cannot be listed or a file not be removed.
+pub fn remove_partial(folder: &Path) -> Result<(), FileError> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(FileError::at("list folder", folder))?,
+    };
+    for entry in entries {
+        let path = entry.map_err(FileError::at("list folder", folder))?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        if name.is_some_and(|name| name.starts_with(PARTIAL)) {
+            std::fs::remove_file(&path).map_err(FileError::at("remove", &path))?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes `folder` and its parents if they are not there yet.
@@ -137,6 +160,18 @@ mod tests {
         );
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [".partial-x1", "partial-y", "last.safetensors"] {
+            write_whole(&folder.path().join(name), b"content").unwrap();
+        }
+        remove_partial(folder.path()).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+        assert!(!folder.path().join(".partial-x1").exists());
+        remove_partial(&folder.path().join("absent")).unwrap();
     }
 
     #[test]

@@ -52,13 +52,14 @@ pub enum TrainError {
         /// The file that every run has.
         missing: &'static str,
     },
-    /// The loss is no number any more.
+    /// The loss or a weight is no number any more.
     #[error(
-        "the loss became {loss} at epoch {epoch}, step {step}; the first value that is not finite \
-         is in {place}; lower the learning rate (now {learning_rate}) or check the data's scale"
+        "training diverged at epoch {epoch}, step {step}, where the loss was {loss}; the first value \
+         that is not finite is in {place}; lower the learning rate (now {learning_rate:?}) or check \
+         the data's scale"
     )]
     NotFinite {
-        /// NaN or infinity.
+        /// The step's loss; NaN or infinite unless it was the step itself that broke a weight.
         loss: f32,
         /// Counted from 1.
         epoch: usize,

@@ -124,6 +124,7 @@ impl Experiment {
             let history = events::epochs(&events::read(&folder.join(EVENTS)));
             return Ok(Outcome { finished: true, history, best_epoch: progress.best.epoch });
         }
+        hw_core::files::remove_partial(folder)?;
         write_json(&folder.join(CONFIG), &self.config)?;
         let file = RunFile { run: self.id().into(), machine: Machine::current() };
         write_json(&folder.join(RUN), &file)?;
@@ -212,15 +213,17 @@ impl<'a, 'o> Trainer<'a, 'o> {
 
     fn train(mut self) -> Result<Outcome> {
         self.announce()?;
+        let stopping = self.experiment.config.early_stopping;
         while self.progress.epoch < self.experiment.config.epochs {
-            if !self.epoch()? {
-                return self.interrupted();
-            }
-            let stopping = self.experiment.config.early_stopping;
+            // Asked before each epoch, not after: a run killed just after its last epoch was saved
+            // must not train one more when it is resumed.
             if self.progress.best.should_stop(stopping) {
                 let best_epoch = self.progress.best.epoch;
                 self.emit(Event::EarlyStop { epoch: self.progress.epoch, best_epoch })?;
                 break;
+            }
+            if !self.epoch()? {
+                return self.interrupted();
             }
         }
         self.finish()
@@ -272,13 +275,8 @@ impl<'a, 'o> Trainer<'a, 'o> {
         let value = loss.to_scalar::<f32>()?;
         if !value.is_finite() {
             let place = self.network.first_non_finite(&x, mode)?;
-            return Err(TrainError::NotFinite {
-                loss: value,
-                epoch: self.progress.epoch + 1,
-                step: self.progress.step + 1,
-                place: place.unwrap_or_else(|| "the loss".into()),
-                learning_rate: config.learning_rate,
-            });
+            let place = place.unwrap_or_else(|| "the loss".into());
+            return Err(self.not_finite(value, self.progress.step + 1, place));
         }
         let gradients = loss.backward()?;
         self.optimizer.step(self.network.parameters(), &gradients, config.learning_rate)?;
@@ -312,6 +310,24 @@ impl<'a, 'o> Trainer<'a, 'o> {
         Ok(())
     }
 
+    /// The error of a run whose numbers overflowed in `step`.
+    fn not_finite(&self, loss: f32, step: u64, place: String) -> TrainError {
+        let (epoch, learning_rate) = (self.progress.epoch + 1, self.experiment.config.learning_rate);
+        TrainError::NotFinite { loss, epoch, step, place, learning_rate }
+    }
+
+    /// The last step of an epoch can break the weights after a loss that was still a number.
+    fn check_weights(&self) -> Result<()> {
+        for (name, var) in self.network.parameters().iter().chain(self.network.buffers()) {
+            let values = var.flatten_all()?.to_vec1::<f32>()?;
+            if !values.iter().all(|value| value.is_finite()) {
+                let loss = self.progress.last_losses.last().copied().unwrap_or(f32::NAN);
+                return Err(self.not_finite(loss, self.progress.step, name.clone()));
+            }
+        }
+        Ok(())
+    }
+
     fn end_of_epoch(&mut self) -> Result<()> {
         let experiment = self.experiment;
         let config = &experiment.config;
@@ -319,7 +335,12 @@ impl<'a, 'o> Trainer<'a, 'o> {
         let measure = |loader: Option<&hw_data::Loader>| {
             loader.map(|loader| score(&self.network, loader)).transpose()
         };
+        self.check_weights()?;
         let validation = measure(experiment.validation.as_ref())?;
+        if let Some(score) = validation.filter(|score| !score.loss.is_finite()) {
+            let (loss, step) = (score.loss as f32, self.progress.step);
+            return Err(self.not_finite(loss, step, "the validation loss".into()));
+        }
         let train_probe = measure(experiment.probes.as_ref().map(|[train, _]| train))?;
         let test_probe = measure(experiment.probes.as_ref().map(|[_, test]| test))?;
         let best = match &validation {

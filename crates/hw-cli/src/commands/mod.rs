@@ -1,0 +1,34 @@
+//! One file a command: from its arguments to its answer.
+
+pub(crate) mod completions;
+pub(crate) mod data;
+pub(crate) mod eval;
+pub(crate) mod models;
+pub(crate) mod predict;
+pub(crate) mod train;
+
+use crate::args::Common;
+use crate::progress;
+use anyhow::{Result, bail};
+use hw_data::{DataDirs, Dataset, DatasetId, Split};
+
+/// Exit status of a run that was stopped and can be resumed: 128 + SIGINT, as shells have it.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// What is said above every result on generated data.
+pub(crate) const SYNTHETIC: &str = "SYNTHETIC data: drawn by a program, not by people";
+
+/// The folders to look for data in.
+fn data_dirs(common: &Common) -> Result<DataDirs> {
+    if let Some(folder) = common.data_dir.as_deref().filter(|folder| !folder.is_dir()) {
+        bail!("--data-dir {} is not a folder", folder.display());
+    }
+    Ok(DataDirs::resolve(common.data_dir.as_deref()))
+}
+
+fn load(id: &DatasetId, split: Split, dirs: &DataDirs, common: &Common) -> Result<Dataset> {
+    let what = format!("loading {id}, {split} images");
+    Ok(progress::during(&what, common.verbose, || {
+        hw_data::load(id, split, dirs)
+    })?)
+}

@@ -1,0 +1,197 @@
+//! `hw train`: a run from its configuration to its weights, in one go or several.
+
+use super::{INTERRUPTED, SYNTHETIC, data_dirs};
+use crate::args::{Common, TrainArgs};
+use crate::failure::Usage;
+use crate::lower::train_config;
+use crate::output::{answer, counted, score};
+use crate::progress::{self, TrainProgress};
+use anyhow::{Context, Result};
+use hw_core::CancelToken;
+use hw_train::checkpoint::{BEST, LAST};
+use hw_train::{EpochRecord, Experiment, Outcome, RunOptions, read_config};
+use serde::Serialize;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+pub(crate) fn run(args: &TrainArgs, common: &Common) -> Result<ExitCode> {
+    let (folder, config) = match (&args.resume, &args.out) {
+        (Some(folder), _) => (folder, read_config(folder)?),
+        (None, Some(folder)) => (folder, train_config(&args.run, args.emnist.emnist)?),
+        (None, None) => return Err(Usage("--out or --resume is needed".into()).into()),
+    };
+    let cancel = CancelToken::new();
+    progress::stop_on_interrupt(&cancel).context("cannot listen for Ctrl-C")?;
+    let dirs = data_dirs(common)?;
+    let what = format!("loading {}", config.dataset);
+    let experiment = progress::during(&what, common.verbose, || Experiment::load(config, &dirs))?;
+
+    let mut progress = TrainProgress::new(common.verbose);
+    let mut observe = |event: &_| progress.observe(event);
+    let options = RunOptions {
+        cancel,
+        checkpoint_every: Duration::from_secs(args.checkpoint_every),
+        ..RunOptions::new(&mut observe)
+    };
+    let outcome = match args.resume {
+        Some(_) => experiment.resume(folder, options),
+        None => experiment.start(folder, options),
+    };
+    progress.clear();
+    let outcome = outcome?;
+    let finished = outcome.finished;
+    answer(
+        common.json,
+        &Answer::new(&experiment, folder, outcome, common),
+    )?;
+    Ok(if finished {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(INTERRUPTED)
+    })
+}
+
+/// What became of a run.
+#[derive(Debug, Serialize)]
+struct Answer {
+    run: String,
+    folder: PathBuf,
+    finished: bool,
+    model: String,
+    parameters: usize,
+    dataset: String,
+    edition: String,
+    synthetic: bool,
+    train_images: usize,
+    validation_images: usize,
+    seed: u64,
+    /// The epoch whose weights are kept; 0 before the first is over.
+    best_epoch: usize,
+    /// Spent on training steps; too small if `partly_timed`.
+    seconds: f64,
+    partly_timed: bool,
+    history: Vec<EpochRecord>,
+    /// The weights to use, once there are any.
+    checkpoint: Option<PathBuf>,
+    /// The command that goes on with a stopped run.
+    resume: Option<String>,
+    /// A command that measures the weights.
+    #[serde(skip)]
+    next: String,
+}
+
+impl Answer {
+    fn new(experiment: &Experiment, folder: &Path, outcome: Outcome, common: &Common) -> Self {
+        let stamp = experiment.stamp();
+        let (train_images, validation_images) = experiment.sizes();
+        let found = [BEST, LAST]
+            .map(|name| folder.join(name))
+            .into_iter()
+            .find(|p| p.exists());
+        Self {
+            run: stamp.run.clone(),
+            folder: folder.to_path_buf(),
+            finished: outcome.finished,
+            model: experiment.spec().name.clone(),
+            // The same declaration was resolved when the experiment was made.
+            parameters: experiment
+                .spec()
+                .resolve()
+                .map_or(0, |model| model.parameter_count()),
+            dataset: stamp.data.dataset.clone(),
+            edition: stamp.data.edition.clone(),
+            synthetic: stamp.data.synthetic,
+            train_images,
+            validation_images,
+            seed: stamp.config.seed,
+            best_epoch: outcome.best_epoch,
+            seconds: outcome.seconds(),
+            partly_timed: outcome.partly_timed(),
+            history: outcome.history,
+            checkpoint: found,
+            resume: (!outcome.finished)
+                .then(|| command(format!("hw train --resume {}", quoted(folder)), common)),
+            next: command(
+                format!(
+                    "hw eval --checkpoint {} --dataset {}",
+                    quoted(folder),
+                    stamp.data.dataset
+                ),
+                common,
+            ),
+        }
+    }
+}
+
+/// A command line that finds the same data.
+fn command(line: String, common: &Common) -> String {
+    match &common.data_dir {
+        Some(data) => format!("{line} --data-dir {}", quoted(data)),
+        None => line,
+    }
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+:,@%=".contains(c);
+    match text.chars().all(plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.synthetic {
+            writeln!(f, "{SYNTHETIC}")?;
+        }
+        let (run, epochs) = (&self.run, self.history.len());
+        if let Some(command) = &self.resume {
+            let epochs = counted(epochs, "whole epoch");
+            writeln!(f, "run {run} stopped after {epochs}; everything is saved")?;
+            return writeln!(f, "go on with: {command}");
+        }
+        writeln!(
+            f,
+            "run {run}: {} on {} of {} ({}), {}, seed {}, {}{:.1} s of training",
+            self.model,
+            counted(self.train_images, "image"),
+            self.dataset,
+            self.edition,
+            counted(epochs, "epoch"),
+            self.seed,
+            if self.partly_timed { "more than " } else { "" },
+            self.seconds,
+        )?;
+        self.kept(f)?;
+        writeln!(f, "weights in {}", self.folder.join(BEST).display())?;
+        writeln!(f, "next: {}", self.next)
+    }
+}
+
+impl Answer {
+    /// Says which epoch's weights are kept, and why.
+    fn kept(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_kept = |record: &&EpochRecord| record.epoch == self.best_epoch;
+        let Some(record) = self.history.iter().find(is_kept) else {
+            return Ok(());
+        };
+        let epoch = record.epoch;
+        match &record.validation {
+            Some(held_out) => writeln!(
+                f,
+                "kept epoch {epoch}: {} on {} held out",
+                score(held_out),
+                counted(held_out.images, "image"),
+            ),
+            None => writeln!(
+                f,
+                "kept the last epoch, {epoch}: {} in training, nothing held out",
+                score(&record.train),
+            ),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The real binary, as a user meets it.
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
+mod answers;
+mod damage;
+mod determinism;
+mod help;
+mod interrupts;
+mod real_data;
+mod support;

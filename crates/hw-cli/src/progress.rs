@@ -16,13 +16,18 @@ pub(crate) fn no_colour() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
+/// The message comes last, where it is cut rather than wrapped on a narrow terminal.
+fn template(unit: &str, colour: bool) -> String {
+    let colour = if colour { ".cyan/blue" } else { "" };
+    format!("{{bar:24{colour}}} {{pos}}/{{len}} {unit}, {{eta}} left  {{wide_msg}}")
+}
+
 /// A bar on the terminal; none where standard error is something else.
 fn bar(length: u64, unit: &str) -> Option<ProgressBar> {
     if !stderr().is_terminal() {
         return None;
     }
-    let colour = if no_colour() { "" } else { ".cyan/blue" };
-    let template = format!("{{bar:28{colour}}} {{pos}}/{{len}} {unit}  {{msg}}  {{eta}} left");
+    let template = template(unit, !no_colour());
     let bar = ProgressBar::new(length);
     // The template is fixed, so it either always parses or a test sees that it does not.
     bar.set_style(ProgressStyle::with_template(&template).unwrap_or(ProgressStyle::default_bar()));
@@ -270,10 +275,8 @@ mod tests {
 
     #[test]
     fn the_bars_templates_are_sound() {
-        for colour in ["", ".cyan/blue"] {
-            let template =
-                format!("{{bar:28{colour}}} {{pos}}/{{len}} steps  {{msg}}  {{eta}} left");
-            assert!(ProgressStyle::with_template(&template).is_ok());
+        for colour in [false, true] {
+            assert!(ProgressStyle::with_template(&template("steps", colour)).is_ok());
         }
     }
 

@@ -49,7 +49,7 @@ fn a_run_killed_ten_times_and_resumed_ends_with_the_bytes_of_one_never_stopped()
     let out = folder();
     let config = tiny_config(out.path());
     let (whole, killed) = (out.path().join("whole"), out.path().join("killed"));
-    let start = "train --config {} --data-dir {} --out {}";
+    let start = "train --config {} --epochs 6 --data-dir {} --out {}";
     succeeded(&run(start, &[&config, small_data(), &whole]));
 
     let mut rng = Rng::stream(1, "kill", 0);
@@ -78,7 +78,7 @@ fn a_run_killed_ten_times_and_resumed_ends_with_the_bytes_of_one_never_stopped()
             .unwrap()
             .starts_with("training")
         {}
-        for _ in 0..rng.below(3) {
+        for _ in 0..rng.below(6) {
             lines.next();
         }
         if rng.below(2) == 0 {

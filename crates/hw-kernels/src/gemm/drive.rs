@@ -7,7 +7,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::output::Output;
-use super::pack::{PackSource, Stored, Strided, pack};
+use super::pack::PackSource;
+use super::panels::{Places, View, a_in_place, b_in_place};
 use super::product::{Product, SPLIT_K, Target};
 use super::scratch::with_scratch;
 use super::split::Split;
@@ -17,12 +18,6 @@ use super::tile::{Kernels, Tile};
 const ROWS_AT_ONCE: usize = 448;
 /// Columns of `B` packed at a time when several blocks of `A` need them.
 const COLUMNS_AT_ONCE: usize = 2048;
-/// An operand is read in place, not packed, when it would be read at most this many times.
-const READS_IN_PLACE: usize = 8;
-/// Rows of `B` whose distance is a multiple of this many floats share few cache sets, ...
-const COMPETING: usize = 256;
-/// ... so that no more of them than this are read in place.
-const FEW_ROWS: usize = 32;
 /// A parallel task computes at least about this many multiplications.
 const TASK_WORK: usize = 1 << 20;
 const TASKS_PER_THREAD: usize = 4;
@@ -67,33 +62,26 @@ pub(super) unsafe fn run<K: Kernels>(
     }
 }
 
-struct Job<'a, K, A, B> {
-    product: &'a Product<'a>,
-    a: &'a A,
-    b: &'a B,
+/// A product and how it is cut into panels.
+pub(super) struct Job<'a, K, A, B> {
+    pub(super) product: &'a Product<'a>,
+    pub(super) a: &'a A,
+    pub(super) b: &'a B,
     c: Output,
-    row_panels: Split,
+    pub(super) row_panels: Split,
     column_panels: usize,
     kernels: PhantomData<fn(K)>,
 }
 
-/// Where one task finds its panels.
-struct Places<'s> {
-    /// The operand in memory, if it is read there.
-    a_in_place: Option<Strided<'s>>,
-    b_in_place: Option<Strided<'s>>,
-    a_scratch: &'s mut [f32],
-    b_scratch: &'s mut [f32],
-    tile: &'s mut [f32],
-}
-
-/// A panel as the micro-kernel reads it, and the distance to the next of two panels of `B`.
-#[derive(Clone, Copy)]
-struct View {
-    start: *const f32,
-    lane_stride: usize,
-    k_stride: usize,
-    panel_stride: usize,
+/// What a sweep over the columns does with the slots for packed panels of `B`.
+#[derive(Clone, Copy, PartialEq)]
+enum Slots {
+    /// Packs each panel into the first slots, which stay in the nearest cache.
+    Reused,
+    /// Packs each panel into a slot of its own, for later sweeps.
+    Filled,
+    /// Finds the panels of an earlier sweep.
+    Ready,
 }
 
 impl<K: Kernels, A: PackSource, B: PackSource> Job<'_, K, A, B> {
@@ -152,24 +140,45 @@ impl<K: Kernels, A: PackSource, B: PackSource> Job<'_, K, A, B> {
                     let column_block = shifted(&column_block, columns.start);
                     for (pass, row_block) in row_blocks.parts().enumerate() {
                         let row_block = shifted(&row_block, rows.start);
+                        let b = match (pass, row_blocks.count) {
+                            (_, 1) => Slots::Reused,
+                            (0, _) => Slots::Filled,
+                            _ => Slots::Ready,
+                        };
                         self.pack_rows(&k, &row_block, &mut places);
-                        let mut panel = column_block.start;
-                        while panel < column_block.end {
-                            let slot = if row_blocks.count > 1 {
-                                panel - column_block.start
-                            } else {
-                                0
-                            };
-                            let end = self.next_panel(panel, column_block.end);
-                            let b = self.columns(&k, panel..end, slot, pass == 0, &mut places);
-                            // SAFETY: the caller's contract; the panels were just made ready.
-                            unsafe { self.tiles(&k, &row_block, panel..end, b, &mut places) };
-                            panel = end;
-                        }
+                        // SAFETY: the caller's contract; the panels of `A` are ready.
+                        unsafe { self.sweep(&k, &row_block, &column_block, b, &mut places) };
                     }
                 }
             }
         });
+    }
+
+    /// Computes the tiles of a block of rows with a block of columns, for one block of `k`.
+    ///
+    /// # Safety
+    /// As [`Job::block`]; the panels of `A` are where [`Job::rows`] finds them.
+    unsafe fn sweep(
+        &self,
+        k: &Range<usize>,
+        rows: &Range<usize>,
+        columns: &Range<usize>,
+        slots: Slots,
+        places: &mut Places<'_>,
+    ) {
+        let mut panel = columns.start;
+        while panel < columns.end {
+            let slot = if slots == Slots::Reused {
+                0
+            } else {
+                panel - columns.start
+            };
+            let panels = panel..self.next_panel(panel, columns.end);
+            panel = panels.end;
+            let b = self.columns(k, panels.clone(), slot, slots != Slots::Ready, places);
+            // SAFETY: the caller's contract; the panels of `B` were just made ready.
+            unsafe { self.tiles(k, rows, panels, b, places) };
+        }
     }
 
     /// The end of the panels of `B` that are used together: low tiles take two full ones.
@@ -177,89 +186,6 @@ impl<K: Kernels, A: PackSource, B: PackSource> Job<'_, K, A, B> {
         let two = panel + 2;
         let wide = self.product.m <= K::WIDE_ROWS && two <= end && two * K::COLS <= self.product.n;
         if wide { two } else { panel + 1 }
-    }
-
-    /// Packs some panels of `A`, one after the other, unless they can be read where they are.
-    fn pack_rows(&self, k: &Range<usize>, panels: &Range<usize>, places: &mut Places<'_>) {
-        if places.a_in_place.is_some() || matches!(self.a.stored(), Stored::Packed(_)) {
-            return;
-        }
-        let mut rest = &mut *places.a_scratch;
-        for panel in panels.clone() {
-            let rows = self.row_panels.part(panel);
-            let (out, after) = rest.split_at_mut(rows.len() * k.len());
-            pack(
-                self.a,
-                self.product.simd,
-                rows.clone(),
-                k.clone(),
-                rows.len(),
-                out,
-            );
-            rest = after;
-        }
-    }
-
-    /// A panel of `A`, which is `at` floats into the scratch if it was packed there.
-    fn rows(&self, k: &Range<usize>, rows: &Range<usize>, at: usize, places: &Places<'_>) -> View {
-        let panel = match (self.a.stored(), places.a_in_place) {
-            (Stored::Packed(packed), _) => packed.panel(rows, k, rows.len()),
-            (_, Some(a)) => return a.view(rows.start, k.start, 0),
-            _ => &places.a_scratch[at..],
-        };
-        View {
-            start: panel.as_ptr(),
-            lane_stride: 1,
-            k_stride: rows.len(),
-            panel_stride: 0,
-        }
-    }
-
-    /// One or two panels of `B`, packed into their slot if they are `fresh` and need it.
-    fn columns(
-        &self,
-        k: &Range<usize>,
-        panels: Range<usize>,
-        slot: usize,
-        fresh: bool,
-        places: &mut Places<'_>,
-    ) -> View {
-        let full = panels.end * K::COLS <= self.product.n;
-        let packed = match (self.b.stored(), places.b_in_place) {
-            (Stored::Packed(packed), _) => {
-                packed.panel(&self.part(panels.start), k, panels.len() * K::COLS)
-            }
-            (_, Some(b)) if full => return b.view(panels.start * K::COLS, k.start, K::COLS),
-            _ => {
-                let size = k.len() * K::COLS;
-                let slots = &mut places.b_scratch[slot * size..][..panels.len() * size];
-                if fresh {
-                    for (index, panel) in panels.enumerate() {
-                        let out = &mut slots[index * size..][..size];
-                        pack(
-                            self.b,
-                            self.product.simd,
-                            self.part(panel),
-                            k.clone(),
-                            K::COLS,
-                            out,
-                        );
-                    }
-                }
-                slots
-            }
-        };
-        View {
-            start: packed.as_ptr(),
-            lane_stride: 1,
-            k_stride: K::COLS,
-            panel_stride: k.len() * K::COLS,
-        }
-    }
-
-    /// The columns of a panel of `B`.
-    fn part(&self, panel: usize) -> Range<usize> {
-        panel * K::COLS..((panel + 1) * K::COLS).min(self.product.n)
     }
 
     /// All tiles of some panels of `A` with one or two of `B`.
@@ -333,53 +259,6 @@ impl<K: Kernels, A: PackSource, B: PackSource> Job<'_, K, A, B> {
                 }
             }
             (ahead, ahead_stride) = (b.start, 0);
-        }
-    }
-
-    /// Where the panel of `B` that starts at `column` will be read, if that is known, and the
-    /// distance of its rows.
-    fn ahead(&self, k: &Range<usize>, column: usize) -> Option<(*const f32, usize)> {
-        match self.b.stored() {
-            Stored::Strided(b) if b.lane_stride == 1 => {
-                let next = b.data.as_ptr().wrapping_add(k.start * b.k_stride + column);
-                Some((next, b.k_stride))
-            }
-            _ => None,
-        }
-    }
-}
-
-/// `A`, if it is in memory in a form that the micro-kernel reads, and will be read so rarely that
-/// packing would not pay.
-fn a_in_place(a: &impl PackSource, reads: usize) -> Option<Strided<'_>> {
-    match a.stored() {
-        Stored::Strided(a) if reads <= READS_IN_PLACE => {
-            (a.lane_stride == 1 || a.k_stride == 1).then_some(a)
-        }
-        _ => None,
-    }
-}
-
-/// As [`a_in_place`], for `B`: unless its rows compete for the same places in the cache.
-fn b_in_place(b: &impl PackSource, reads: usize, depth: usize) -> Option<Strided<'_>> {
-    match b.stored() {
-        Stored::Strided(b) if reads <= READS_IN_PLACE && b.lane_stride == 1 => {
-            (depth <= FEW_ROWS || b.k_stride % COMPETING != 0).then_some(b)
-        }
-        _ => None,
-    }
-}
-
-impl Strided<'_> {
-    fn view(&self, lane: usize, k: usize, panel_stride: usize) -> View {
-        View {
-            start: self
-                .data
-                .as_ptr()
-                .wrapping_add(lane * self.lane_stride + k * self.k_stride),
-            lane_stride: self.lane_stride,
-            k_stride: self.k_stride,
-            panel_stride,
         }
     }
 }

@@ -34,6 +34,8 @@
 mod drive;
 mod output;
 mod pack;
+mod packed;
+mod panels;
 mod product;
 mod scratch;
 mod simd;
@@ -43,7 +45,8 @@ mod tests;
 mod tile;
 mod vector;
 
-pub use pack::{PackSource, Packed, Panel, Strided};
+pub use pack::{PackSource, Panel, Strided};
+pub use packed::Packed;
 pub use product::{Product, Target};
 pub use simd::Simd;
 

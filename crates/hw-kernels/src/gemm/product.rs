@@ -1,7 +1,8 @@
 //! A product to compute: shapes, scaling and epilogue, checked before anything runs.
 
 use super::drive;
-use super::pack::{PackSource, Packed, Side, Stored};
+use super::pack::{PackSource, Stored};
+use super::packed::{Packed, Side};
 use super::simd::{Level, Simd};
 #[cfg(target_arch = "x86_64")]
 use super::tile::{Avx2Kernels, Avx512Kernels};

@@ -3,7 +3,7 @@ use std::ops::Range;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
-use super::pack::Side;
+use super::packed::Side;
 use super::product::SPLIT_K;
 use super::*;
 
@@ -341,6 +341,8 @@ impl PackSource for Computed {
         assert_eq!(product, [2.0; 4]);
         assert_eq!(out.len(), panel.k.len() * panel.stride);
         for (p, k) in panel.k.clone().enumerate() {
+            let padding = &out[p * panel.stride..][panel.lanes.len()..panel.stride];
+            assert!(padding.iter().all(|value| *value == 0.0));
             for (j, lane) in (start..end).enumerate() {
                 out[p * panel.stride + j] = Self::element(k, lane);
             }
@@ -370,6 +372,15 @@ fn a_source_computed_while_packing_stands_on_either_side() {
         check(&|c| product.par_run(Computed, Computed, c));
         check(&|c| product.run(Packed::new(simd, Side::Lhs, m, k, &Computed), b, c));
     }
+}
+
+#[test]
+fn a_thread_packs_into_the_same_memory_again() {
+    let address = |len| super::scratch::with_scratch(len, |scratch| scratch.as_ptr() as usize);
+    let first = address(5000);
+    assert_eq!(address(5000), first);
+    assert_eq!(address(100), first);
+    assert_eq!(first % 64, 0);
 }
 
 #[test]

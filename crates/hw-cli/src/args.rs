@@ -31,20 +31,23 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+/// Heading of what every command understands.
+const EVERYWHERE: &str = "Options of every command";
+
 /// What every command understands.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
     /// Print the result as one JSON object on standard output (everything else is on standard error)
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) json: bool,
     /// Use this many processor threads [default: all]; no result depends on it
-    #[arg(long, global = true, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "N", value_parser = at_least_one)]
     pub(crate) threads: Option<usize>,
     /// Look for data here first, then in $HW_DATA_DIR, then in the user's cache folder
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Say more on standard error
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = EVERYWHERE)]
     pub(crate) verbose: bool,
 }
 
@@ -57,7 +60,7 @@ pub(crate) enum Command {
     #[command(after_help = MODELS_EXAMPLES)]
     Models(ModelsArgs),
     /// Train a network, or go on with a stopped run
-    #[command(after_help = TRAIN_EXAMPLES)]
+    #[command(after_help = TRAIN_EXAMPLES, override_usage = TRAIN_USAGE)]
     Train(Box<TrainArgs>),
     /// Measure a trained network on a test set
     #[command(after_help = EVAL_EXAMPLES)]
@@ -191,6 +194,11 @@ pub(crate) struct ModelsArgs {
     #[arg(value_parser = clap::value_parser!(u16).range(2..=10_000))]
     pub(crate) classes: u16,
 }
+
+const TRAIN_USAGE: &str = "\
+hw train --model NAME --dataset NAME [OPTIONS] --out DIR
+       hw train --config FILE [OPTIONS] --out DIR
+       hw train --resume DIR";
 
 const TRAIN_EXAMPLES: &str = "\
 Examples:

@@ -1,5 +1,6 @@
 //! Measures training steps of two networks on random data, and their operations one by one:
-//! `cargo run --release -p hw-kernels --example step_time [THREADS]`.
+//! `cargo run --release -p hw-kernels --example step_time [THREADS] [NAME]`; with NAME only
+//! what contains it.
 
 use candle_core::{Device, Tensor, Var};
 use hw_kernels::{Activation, Conv2dConfig, Pool2dConfig, Result, optim};
@@ -8,6 +9,7 @@ use std::time::Instant;
 const BATCH: usize = 100;
 
 fn main() -> Result<()> {
+    hw_kernels::keep_freed_memory();
     let threads = std::env::args().nth(1).and_then(|text| text.parse().ok());
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0));
     let Ok(pool) = pool.build() else {
@@ -25,33 +27,70 @@ fn main() -> Result<()> {
     })
 }
 
-/// Least milliseconds of `work`: what it costs when nothing else wants the processor.
-fn fastest(mut work: impl FnMut() -> Result<()>) -> Result<f64> {
-    let mut least = f64::INFINITY;
-    let begin = Instant::now();
+/// Milliseconds of one piece of work: the least that passed, and the mean this thread computed,
+/// which other programs do not disturb (but which knows nothing of other threads).
+struct Cost {
+    least: f64,
+    computed: f64,
+}
+
+impl std::fmt::Display for Cost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:7.3} ms ({:7.3} computing)", self.least, self.computed)
+    }
+}
+
+/// Nanoseconds this thread has been running, where the system tells.
+fn running() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let first = text.split(' ').next();
+    first.and_then(|word| word.parse().ok()).unwrap_or(f64::NAN)
+}
+
+fn cost(mut work: impl FnMut() -> Result<()>) -> Result<Cost> {
+    for _ in 0..3 {
+        work()?;
+    }
+    let (mut least, mut count) = (f64::INFINITY, 0.0);
+    let (begin, before) = (Instant::now(), running());
     while begin.elapsed().as_secs_f64() < 0.5 {
         let start = Instant::now();
         work()?;
         least = least.min(start.elapsed().as_secs_f64() * 1e3);
+        count += 1.0;
     }
-    Ok(least)
+    let computed = (running() - before) / count / 1e6;
+    Ok(Cost { least, computed })
+}
+
+/// Whether `name` was asked for.
+fn wanted(name: &str) -> bool {
+    std::env::args()
+        .nth(2)
+        .is_none_or(|part| name.contains(&part))
 }
 
 fn report_step(name: &str, work: impl FnMut() -> Result<()>) -> Result<()> {
-    let time = fastest(work)?;
+    if !wanted(name) {
+        return Ok(());
+    }
+    let time = cost(work)?;
     println!(
-        "{name}: {time:.2} ms a step, {:.0} images/s",
-        BATCH as f64 / time * 1e3
+        "{name}: {time} a step, {:.0} images/s",
+        BATCH as f64 / time.least * 1e3
     );
     Ok(())
 }
 
 /// Forward, and forward with backward, of one operation.
 fn report(name: &str, work: impl Fn() -> Result<Tensor>) -> Result<()> {
-    let forward = fastest(|| work().map(drop))?;
+    if !wanted(name) {
+        return Ok(());
+    }
+    let forward = cost(|| work().map(drop))?;
     // The gradient of the sum over all outputs.
-    let both = fastest(|| Ok(work()?.backward().map(drop)?))?;
-    println!("  {name:44} {forward:7.3} ms forward {both:7.3} ms with backward");
+    let both = cost(|| Ok(work()?.backward().map(drop)?))?;
+    println!("  {name:44} {forward} forward, {both} with backward");
     Ok(())
 }
 
@@ -157,17 +196,20 @@ fn operations() -> Result<()> {
 }
 
 fn momentum(count: usize) -> Result<()> {
+    if !wanted("momentum") {
+        return Ok(());
+    }
     let (mut w, mut v, g) = (
         vec![0.0f32; count],
         vec![0.0f32; count],
         vec![0.1f32; count],
     );
-    let time = fastest(|| {
+    let time = cost(|| {
         optim::momentum(&mut w, &mut v, &g, 0.1, 0.9, false);
         Ok(())
     })?;
     println!(
-        "  {:44} {time:7.3} ms",
+        "  {:44} {time}",
         format!("momentum step of {count} parameters")
     );
     Ok(())

@@ -211,6 +211,20 @@ impl Windows {
         inside(start)..inside(start + self.kernel[axis])
     }
 
+    /// The outputs along an axis (0 vertical, 1 horizontal) whose window position `tap` falls on a
+    /// real cell, not on padding, and the cell it falls on for the first of them.
+    pub fn real(&self, axis: usize, tap: usize) -> (Range<usize>, usize) {
+        let stride = self.stride[axis];
+        let before = [self.padding.top, self.padding.left][axis];
+        // output * stride + tap must lie in before..before + input
+        let end = (self.input[axis] + before)
+            .saturating_sub(tap)
+            .div_ceil(stride);
+        let end = end.min(self.output[axis]);
+        let first = before.saturating_sub(tap).div_ceil(stride).min(end);
+        (first..end, (first * stride + tap).saturating_sub(before))
+    }
+
     /// How many rows and columns of the padded input the windows reach.
     pub fn reach(&self) -> [usize; 2] {
         [0, 1].map(|i| (self.output[i] - 1) * self.stride[i] + self.kernel[i])

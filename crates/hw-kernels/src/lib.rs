@@ -25,12 +25,14 @@ pub mod error;
 mod fallback;
 pub mod gemm;
 pub mod geometry;
+mod memory;
 mod ops;
 pub mod optim;
 
 pub use activation::Activation;
 pub use error::{KernelError, Result};
 pub use geometry::{Conv2dConfig, Padding, Pool2dConfig, Windows};
+pub use memory::keep_freed_memory;
 pub use ops::{
     BatchStats, activate, avg_pool2d, batch_norm_eval, batch_norm_train, channel_scale_shift,
     conv2d, conv2d_relu_max_pool2d, dropout, global_avg_pool, linear, log_softmax, max_pool2d, rbf,

@@ -1,26 +1,93 @@
-//! Fused in-place optimizer steps on raw parameters, for the training loop.
+//! Fused in-place optimizer steps on raw parameters, for the training loop: one pass over memory,
+//! in parallel for large parameters, the same bits for any number of threads.
+//!
+//! All slices of a call have the length of `w`; the steps panic where they have not.
+
+use crate::cpu::parallel::CHUNK;
+use crate::cpu::simd::vectorised;
+use rayon::prelude::*;
+
+/// Runs `step(w, state, gradient)` on pieces of all slices, in parallel for large ones.
+fn pieces<const N: usize>(
+    w: &mut [f32],
+    states: [&mut [f32]; N],
+    g: &[f32],
+    step: impl Fn(&mut [f32], [&mut [f32]; N], &[f32]) + Sync,
+) {
+    assert!(states.iter().all(|state| state.len() == w.len()) && g.len() == w.len());
+    if w.len() <= CHUNK {
+        return step(w, states, g);
+    }
+    let mut states = states.map(|state| state.chunks_mut(CHUNK));
+    let pieces: Vec<_> = w
+        .chunks_mut(CHUNK)
+        .zip(g.chunks(CHUNK))
+        .map(|(w, g)| {
+            let states = states
+                .each_mut()
+                .map(|state| state.next().unwrap_or_default());
+            (w, states, g)
+        })
+        .collect();
+    pieces
+        .into_par_iter()
+        .for_each(|(w, states, g)| step(w, states, g));
+}
 
 /// Plain gradient descent: `w -= lr g`.
 pub fn sgd(w: &mut [f32], g: &[f32], lr: f32) {
-    for (w, g) in w.iter_mut().zip(g) {
-        *w -= lr * g;
+    pieces(w, [], g, |w, [], g| sgd_piece(w, g, lr));
+}
+
+vectorised! {
+    fn sgd_piece(w: &mut [f32], g: &[f32], lr: f32) {
+        for (w, g) in w.iter_mut().zip(g) {
+            *w -= lr * g;
+        }
     }
 }
 
 /// Gradient descent with momentum (Polyak 1964; Sutskever et al. 2013), as PyTorch writes it:
 /// `v = momentum v + g`, then `w -= lr v`, or with `nesterov` `w -= lr (g + momentum v)`.
 pub fn momentum(w: &mut [f32], v: &mut [f32], g: &[f32], lr: f32, momentum: f32, nesterov: bool) {
-    for ((w, v), g) in w.iter_mut().zip(v).zip(g) {
-        *v = momentum * *v + g;
-        *w -= lr * if nesterov { g + momentum * *v } else { *v };
+    pieces(w, [v], g, |w, [v], g| {
+        if nesterov {
+            nesterov_piece(w, v, g, lr, momentum);
+        } else {
+            momentum_piece(w, v, g, lr, momentum);
+        }
+    });
+}
+
+vectorised! {
+    fn momentum_piece(w: &mut [f32], v: &mut [f32], g: &[f32], lr: f32, momentum: f32) {
+        for ((w, v), g) in w.iter_mut().zip(v).zip(g) {
+            *v = momentum * *v + g;
+            *w -= lr * *v;
+        }
+    }
+}
+
+vectorised! {
+    fn nesterov_piece(w: &mut [f32], v: &mut [f32], g: &[f32], lr: f32, momentum: f32) {
+        for ((w, v), g) in w.iter_mut().zip(v).zip(g) {
+            *v = momentum * *v + g;
+            *w -= lr * (g + momentum * *v);
+        }
     }
 }
 
 /// AdaGrad (Duchi et al. 2011): `h += g²`, `w -= lr g / (sqrt(h) + eps)`.
 pub fn adagrad(w: &mut [f32], h: &mut [f32], g: &[f32], lr: f32, eps: f32) {
-    for ((w, h), g) in w.iter_mut().zip(h).zip(g) {
-        *h += g * g;
-        *w -= lr * g / (h.sqrt() + eps);
+    pieces(w, [h], g, |w, [h], g| adagrad_piece(w, h, g, lr, eps));
+}
+
+vectorised! {
+    fn adagrad_piece(w: &mut [f32], h: &mut [f32], g: &[f32], lr: f32, eps: f32) {
+        for ((w, h), g) in w.iter_mut().zip(h).zip(g) {
+            *h += g * g;
+            *w -= lr * g / (h.sqrt() + eps);
+        }
     }
 }
 
@@ -61,9 +128,26 @@ pub fn adam(w: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], step: u64, s
         AdamEpsilon::Corrected => (f64::from(s.eps) * second) as f32,
         AdamEpsilon::Raw => s.eps,
     };
-    for (((w, m), v), g) in w.iter_mut().zip(m).zip(v).zip(g) {
-        *m = s.beta1 * *m + (1.0 - s.beta1) * g;
-        *v = s.beta2 * *v + (1.0 - s.beta2) * g * g;
-        *w -= rate * *m / (v.sqrt() + eps);
+    pieces(w, [m, v], g, |w, [m, v], g| {
+        adam_piece(w, m, v, g, s.beta1, s.beta2, rate, eps);
+    });
+}
+
+vectorised! {
+    fn adam_piece(
+        w: &mut [f32],
+        m: &mut [f32],
+        v: &mut [f32],
+        g: &[f32],
+        beta1: f32,
+        beta2: f32,
+        rate: f32,
+        eps: f32,
+    ) {
+        for (((w, m), v), g) in w.iter_mut().zip(m).zip(v).zip(g) {
+            *m = beta1 * *m + (1.0 - beta1) * g;
+            *v = beta2 * *v + (1.0 - beta2) * g * g;
+            *w -= rate * *m / (v.sqrt() + eps);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Every operation and its gradients against PyTorch: `fixtures/kernels/golden.safetensors`, made
 //! by `make_kernels.py` beside it.
+#![allow(clippy::unwrap_used)] // in the helpers of tests, too
 
 use candle_core::{DType, Device, Tensor, Var};
 use hw_kernels::optim::{self, Adam};

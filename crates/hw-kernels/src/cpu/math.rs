@@ -1,6 +1,9 @@
 //! Elementary functions the compiler can vectorise: no branches, no library calls. Accurate to a
 //! few units in the last place; the coefficients come from `fixtures/kernels/fit_polynomials.py`.
 
+// The coefficients stand as the script prints them.
+#![allow(clippy::excessive_precision)]
+
 const EXP: [f32; 5] = [
     4.999999404e-01,
     1.666651666e-01,

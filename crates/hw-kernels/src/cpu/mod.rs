@@ -5,6 +5,7 @@ pub mod activation;
 pub mod conv;
 pub mod dense;
 pub mod dropout;
+mod halving;
 pub mod math;
 pub mod norm;
 pub mod parallel;

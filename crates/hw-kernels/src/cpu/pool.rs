@@ -1,11 +1,11 @@
 //! Maximum and average pooling over maps `[planes, height, width]`, planes being batch times
 //! channels.
 
+use super::halving::maxima;
 use super::parallel::{CHUNK, for_each_row_block};
 use super::simd::vectorised;
 use crate::geometry::Windows;
 use rayon::prelude::*;
-use std::ops::Range;
 
 /// How many real (not padding) cells each window holds, row-major over the output map.
 pub fn cells_per_window(g: &Windows) -> Vec<usize> {
@@ -37,10 +37,11 @@ pub fn max_forward(x: &[f32], y: &mut [f32], winners: &mut [u32], g: &Windows) {
         .zip(x.par_chunks(block * input))
         .with_min_len(1)
         .for_each(|((y, winners), x)| {
+            let mut codes = vec![0; output];
             let planes = x.chunks_exact(input).zip(y.chunks_exact_mut(output));
             for ((x, y), winners) in planes.zip(winners.chunks_exact_mut(output)) {
                 if is_halving(g) {
-                    max_halving(x, y, winners, g.input[1], g.output[1]);
+                    max_halving(x, y, winners, &mut codes, g);
                 } else {
                     max_plane(x, y, winners, g);
                 }
@@ -68,30 +69,14 @@ fn max_plane(x: &[f32], y: &mut [f32], winners: &mut [u32], g: &Windows) {
     }
 }
 
-vectorised! {
-    fn max_halving(x: &[f32], y: &mut [f32], winners: &mut [u32], width: usize, out: usize) {
-        let rows = y.chunks_exact_mut(out).zip(winners.chunks_exact_mut(out));
-        for (row, (y, winners)) in rows.enumerate() {
-            let corner = 2 * row * width;
-            let upper = &x[corner..corner + 2 * out];
-            let lower = &x[corner + width..corner + width + 2 * out];
-            for j in 0..out {
-                let (mut best, mut winner) = (upper[2 * j], 0);
-                let others = [
-                    (upper[2 * j + 1], 1),
-                    (lower[2 * j], width as u32),
-                    (lower[2 * j + 1], width as u32 + 1),
-                ];
-                for (value, offset) in others {
-                    // "not at most", or NaN and the best is not: PyTorch's rule for one loop
-                    let wins = value > best || value.is_nan();
-                    best = if wins { value } else { best };
-                    winner = if wins { offset } else { winner };
-                }
-                y[j] = best;
-                winners[j] = winner + (corner + 2 * j) as u32;
-            }
-        }
+/// [`max_plane`] for 2x2 windows side by side; `codes` is room for one plane.
+fn max_halving(x: &[f32], y: &mut [f32], winners: &mut [u32], codes: &mut [u8], g: &Windows) {
+    let (pitch, width) = (g.input[1], g.output[1]);
+    maxima(x, pitch, y, codes, width, f32::NEG_INFINITY, 0);
+    for (at, (winner, code)) in winners.iter_mut().zip(codes.iter()).enumerate() {
+        let (row, column) = (at / width, at % width);
+        let code = usize::from(*code);
+        *winner = ((2 * row + code / 2) * pitch + 2 * column + code % 2) as u32;
     }
 }
 
@@ -140,17 +125,29 @@ pub fn average_forward(x: &[f32], y: &mut [f32], divisors: &[f32], g: &Windows) 
             .chunks_exact(input)
             .zip(y.chunks_exact_mut(output))
         {
-            for (at, y) in y.iter_mut().enumerate() {
-                let (rows, columns) = window(g, at);
-                let mut sum = 0.0;
-                for i in rows {
-                    let line = &x[i * g.input[1]..][columns.clone()];
-                    line.iter().for_each(|x| sum += x);
-                }
-                *y = sum / divisors[at];
-            }
+            average_plane(x, y, divisors, g);
         }
     });
+}
+
+vectorised! {
+    fn average_plane(x: &[f32], y: &mut [f32], divisors: &[f32], g: &Windows) {
+        let rows = y.chunks_exact_mut(g.output[1]).zip(divisors.chunks_exact(g.output[1]));
+        for (row, (y, divisors)) in rows.enumerate() {
+            y.fill(0.0);
+            for i in g.rows(row) {
+                let line = &x[i * g.input[1]..(i + 1) * g.input[1]];
+                for j in 0..g.kernel[1] {
+                    let (outputs, left) = g.real(1, j);
+                    let from = &line[left.min(line.len())..];
+                    for (y, x) in y[outputs].iter_mut().zip(from.iter().step_by(g.stride[1])) {
+                        *y += x;
+                    }
+                }
+            }
+            y.iter_mut().zip(divisors).for_each(|(y, divisor)| *y /= divisor);
+        }
+    }
 }
 
 /// The gradient of [`average_forward`].
@@ -161,26 +158,35 @@ pub fn average_backward(dy: &[f32], dx: &mut [f32], divisors: &[f32], g: &Window
     let (input, output) = (g.input_size(), g.output_size());
     assert!(dx.len() / input == dy.len() / output && divisors.len() == output);
     for_each_row_block(dx, input, |start, dx| {
-        dx.fill(0.0);
         let first = start / input * output;
         for (dx, dy) in dx
             .chunks_exact_mut(input)
             .zip(dy[first..].chunks_exact(output))
         {
-            for (at, dy) in dy.iter().enumerate() {
-                let (rows, columns) = window(g, at);
-                let share = dy / divisors[at];
-                for i in rows {
-                    let line = &mut dx[i * g.input[1]..][columns.clone()];
-                    line.iter_mut().for_each(|dx| *dx += share);
-                }
-            }
+            dx.fill(0.0);
+            average_plane_backward(dy, dx, divisors, g);
         }
     });
 }
 
-fn window(g: &Windows, at: usize) -> (Range<usize>, Range<usize>) {
-    (g.rows(at / g.output[1]), g.columns(at % g.output[1]))
+vectorised! {
+    fn average_plane_backward(dy: &[f32], dx: &mut [f32], divisors: &[f32], g: &Windows) {
+        let rows = dy.chunks_exact(g.output[1]).zip(divisors.chunks_exact(g.output[1]));
+        for (row, (dy, divisors)) in rows.enumerate() {
+            for i in g.rows(row) {
+                let line = &mut dx[i * g.input[1]..(i + 1) * g.input[1]];
+                for j in 0..g.kernel[1] {
+                    let (outputs, left) = g.real(1, j);
+                    let left = left.min(line.len());
+                    let to = line[left..].iter_mut().step_by(g.stride[1]);
+                    let shares = dy[outputs.clone()].iter().zip(&divisors[outputs]);
+                    for (dx, (dy, divisor)) in to.zip(shares) {
+                        *dx += dy / divisor;
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// The mean of each plane of `size` values.

@@ -101,6 +101,22 @@ pub(crate) trait Vector: Copy {
     unsafe fn mul_add(self, factor: Self, sum: Self) -> Self;
     /// The sum of all lanes, in a fixed order.
     unsafe fn sum(self) -> f32;
+
+    /// One bit per lane.
+    type Mask: Copy;
+    /// Where `self` is greater than `other`, or NaN.
+    unsafe fn beats(self, other: Self) -> Self::Mask;
+    unsafe fn equals(self, other: Self) -> Self::Mask;
+    /// `yes` where the mask is set, else `no`.
+    unsafe fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
+    /// The even and the odd elements of the run `low, high`.
+    unsafe fn unzip(low: Self, high: Self) -> (Self, Self);
+    /// The opposite of [`Vector::unzip`].
+    unsafe fn zip(even: Self, odd: Self) -> (Self, Self);
+    /// `LANES` bytes as numbers.
+    unsafe fn load_bytes(from: *const u8) -> Self;
+    /// Lanes that are whole numbers from 0 to 255, as bytes.
+    unsafe fn store_bytes(self, to: *mut u8);
 }
 
 /// Eight floats on any machine; the compiler maps them to what there is.
@@ -144,6 +160,57 @@ impl Vector for Portable {
         let v = self.0;
         ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]))
     }
+
+    type Mask = [bool; 8];
+
+    #[inline(always)]
+    unsafe fn beats(self, other: Self) -> Self::Mask {
+        std::array::from_fn(|i| self.0[i] > other.0[i] || self.0[i].is_nan())
+    }
+
+    #[inline(always)]
+    unsafe fn equals(self, other: Self) -> Self::Mask {
+        std::array::from_fn(|i| self.0[i] == other.0[i])
+    }
+
+    #[inline(always)]
+    unsafe fn select(mask: Self::Mask, yes: Self, no: Self) -> Self {
+        Self(std::array::from_fn(|i| {
+            if mask[i] { yes.0[i] } else { no.0[i] }
+        }))
+    }
+
+    #[inline(always)]
+    unsafe fn unzip(low: Self, high: Self) -> (Self, Self) {
+        let at = |i: usize| if i < 8 { low.0[i] } else { high.0[i - 8] };
+        let [even, odd] = [0, 1].map(|first| Self(std::array::from_fn(|i| at(2 * i + first))));
+        (even, odd)
+    }
+
+    #[inline(always)]
+    unsafe fn zip(even: Self, odd: Self) -> (Self, Self) {
+        let at = |i: usize| {
+            if i.is_multiple_of(2) {
+                even.0[i / 2]
+            } else {
+                odd.0[i / 2]
+            }
+        };
+        let [low, high] = [0, 8].map(|first| Self(std::array::from_fn(|i| at(first + i))));
+        (low, high)
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(from: *const u8) -> Self {
+        // SAFETY: the caller vouches for eight readable bytes.
+        Self(unsafe { from.cast::<[u8; 8]>().read() }.map(f32::from))
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(self, to: *mut u8) {
+        // SAFETY: the caller vouches for eight writable bytes.
+        unsafe { to.cast::<[u8; 8]>().write(self.0.map(|lane| lane as u8)) }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -184,6 +251,67 @@ mod x86 {
                 _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)))
             }
         }
+
+        type Mask = __m256;
+
+        #[inline(always)]
+        unsafe fn beats(self, other: Self) -> Self::Mask {
+            unsafe {
+                let greater = _mm256_cmp_ps(self, other, _CMP_GT_OQ);
+                _mm256_or_ps(greater, _mm256_cmp_ps(self, self, _CMP_UNORD_Q))
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn equals(self, other: Self) -> Self::Mask {
+            unsafe { _mm256_cmp_ps(self, other, _CMP_EQ_OQ) }
+        }
+
+        #[inline(always)]
+        unsafe fn select(mask: Self::Mask, yes: Self, no: Self) -> Self {
+            unsafe { _mm256_blendv_ps(no, yes, mask) }
+        }
+
+        #[inline(always)]
+        unsafe fn unzip(low: Self, high: Self) -> (Self, Self) {
+            unsafe {
+                let (a, b) = (
+                    _mm256_permute2f128_ps(low, high, 0x20),
+                    _mm256_permute2f128_ps(low, high, 0x31),
+                );
+                let (even, odd) = (_mm256_shuffle_ps(a, b, 0x88), _mm256_shuffle_ps(a, b, 0xdd));
+                (even, odd)
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn zip(even: Self, odd: Self) -> (Self, Self) {
+            unsafe {
+                let (a, b) = (_mm256_unpacklo_ps(even, odd), _mm256_unpackhi_ps(even, odd));
+                (
+                    _mm256_permute2f128_ps(a, b, 0x20),
+                    _mm256_permute2f128_ps(a, b, 0x31),
+                )
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn load_bytes(from: *const u8) -> Self {
+            unsafe { _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadu_si64(from))) }
+        }
+
+        #[inline(always)]
+        unsafe fn store_bytes(self, to: *mut u8) {
+            unsafe {
+                let whole = _mm256_cvttps_epi32(self);
+                let (low, high) = (
+                    _mm256_castsi256_si128(whole),
+                    _mm256_extracti128_si256(whole, 1),
+                );
+                let words = _mm_packus_epi32(low, high);
+                _mm_storeu_si64(to, _mm_packus_epi16(words, words));
+            }
+        }
     }
 
     impl Vector for __m512 {
@@ -213,5 +341,154 @@ mod x86 {
         unsafe fn sum(self) -> f32 {
             unsafe { _mm512_reduce_add_ps(self) }
         }
+
+        type Mask = __mmask16;
+
+        #[inline(always)]
+        unsafe fn beats(self, other: Self) -> Self::Mask {
+            unsafe {
+                let greater = _mm512_cmp_ps_mask(self, other, _CMP_GT_OQ);
+                greater | _mm512_cmp_ps_mask(self, self, _CMP_UNORD_Q)
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn equals(self, other: Self) -> Self::Mask {
+            unsafe { _mm512_cmp_ps_mask(self, other, _CMP_EQ_OQ) }
+        }
+
+        #[inline(always)]
+        unsafe fn select(mask: Self::Mask, yes: Self, no: Self) -> Self {
+            unsafe { _mm512_mask_blend_ps(mask, no, yes) }
+        }
+
+        #[inline(always)]
+        unsafe fn unzip(low: Self, high: Self) -> (Self, Self) {
+            unsafe {
+                let even =
+                    _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+                let odd = _mm512_or_si512(even, _mm512_set1_epi32(1));
+                let pick = |index| _mm512_permutex2var_ps(low, index, high);
+                (pick(even), pick(odd))
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn zip(even: Self, odd: Self) -> (Self, Self) {
+            unsafe {
+                let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+                let high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
+                let pick = |index| _mm512_permutex2var_ps(even, index, odd);
+                (pick(low), pick(high))
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn load_bytes(from: *const u8) -> Self {
+            unsafe { _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast()))) }
+        }
+
+        #[inline(always)]
+        unsafe fn store_bytes(self, to: *mut u8) {
+            unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(self))) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What every method gives for fixed vectors, lane by lane.
+    fn observe<V: Vector>() -> Vec<f32> {
+        let value =
+            |i: usize| [3.0, -1.0, f32::NAN, 0.5, f32::INFINITY, -0.0, 7.0][i * i % 7] + i as f32;
+        let (mut seen, count) = (Vec::new(), 16 / V::LANES);
+        let mut values = [[0.0f32; 16]; 4];
+        for (i, row) in values.iter_mut().enumerate() {
+            *row = std::array::from_fn(|j| value(i + j));
+        }
+        for part in 0..count {
+            // SAFETY: the callers pass types whose instructions this machine has; all pointers
+            // have LANES floats left.
+            unsafe {
+                let [a, b, c, _] = values.map(|row| V::load(row.as_ptr().add(part * V::LANES)));
+                let results = [
+                    V::select(a.beats(b), a, b),
+                    V::select(b.equals(c), V::splat(1.0), a),
+                ];
+                for result in results {
+                    let mut lanes = [0.0; 16];
+                    result.store(lanes.as_mut_ptr());
+                    seen.extend_from_slice(&lanes[..V::LANES]);
+                }
+            }
+        }
+        seen
+    }
+
+    fn zipped<V: Vector>() -> [f32; 32] {
+        let run: [f32; 32] = std::array::from_fn(|i| i as f32);
+        let mut result = [0.0; 32];
+        let bytes: [u8; 32] = std::array::from_fn(|i| 255 - 3 * i as u8);
+        for start in (0..32).step_by(2 * V::LANES) {
+            // SAFETY: as above.
+            unsafe {
+                let low = V::load(run.as_ptr().add(start));
+                let high = V::load(run.as_ptr().add(start + V::LANES));
+                let (even, odd) = V::unzip(low, high);
+                let mut lanes = [0.0; 16];
+                odd.store(lanes.as_mut_ptr());
+                let odds: Vec<f32> = (0..V::LANES).map(|i| (start + 2 * i + 1) as f32).collect();
+                assert_eq!(lanes[..V::LANES], odds);
+                let mut copy = [0u8; 16];
+                V::load_bytes(bytes.as_ptr().add(start)).store_bytes(copy.as_mut_ptr());
+                assert_eq!(copy[..V::LANES], bytes[start..start + V::LANES]);
+                let (low, high) = V::zip(even, odd);
+                low.store(result.as_mut_ptr().add(start));
+                high.store(result.as_mut_ptr().add(start + V::LANES));
+            }
+        }
+        result
+    }
+
+    #[test]
+    fn zip_undoes_unzip_and_bytes_come_back() {
+        let run: [f32; 32] = std::array::from_fn(|i| i as f32);
+        assert_eq!(zipped::<Portable>(), run);
+        #[cfg(target_arch = "x86_64")]
+        {
+            if Isa::best() >= Isa::Avx2 {
+                assert_eq!(zipped::<std::arch::x86_64::__m256>(), run);
+            }
+            if Isa::best() >= Isa::Avx512 {
+                assert_eq!(zipped::<std::arch::x86_64::__m512>(), run);
+            }
+        }
+    }
+
+    #[test]
+    fn masks_follow_the_definition_with_nan() {
+        #[cfg(target_arch = "x86_64")]
+        if Isa::best() >= Isa::Avx2 {
+            let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+            let portable = bits(observe::<Portable>());
+            assert_eq!(bits(observe::<std::arch::x86_64::__m256>()), portable);
+        }
+        let lanes = [1.0, f32::NAN, 2.0, 2.0, f32::NAN, -0.0, 0.0, f32::INFINITY];
+        let others = [2.0, 1.0, 1.0, 2.0, f32::NAN, 0.0, f32::NAN, f32::INFINITY];
+        // SAFETY: portable vectors need no instruction set.
+        let (beats, equals) = unsafe {
+            let (a, b) = (
+                Portable::load(lanes.as_ptr()),
+                Portable::load(others.as_ptr()),
+            );
+            (a.beats(b), a.equals(b))
+        };
+        assert_eq!(beats, [false, true, true, false, true, false, false, false]);
+        assert_eq!(
+            equals,
+            [false, false, false, true, false, true, false, true]
+        );
     }
 }

@@ -39,8 +39,9 @@ pub fn conv2d(
     apply(x, w, bias, Conv { plan, pool: None })
 }
 
-/// `max_pool2d(relu(conv2d(x, w, bias)))` in one pass: the same bits and the same gradients, but the
-/// large maps between the steps never leave the cache.
+/// `max_pool2d(relu(conv2d(x, w, bias)))` in one pass: the same bits (but for the gradient of the
+/// bias, which is summed in another order), while the large maps between the steps never leave the
+/// cache.
 ///
 /// Shapes: as [`conv2d`], then as [`max_pool2d`].
 ///

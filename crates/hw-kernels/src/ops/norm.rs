@@ -46,7 +46,7 @@ pub fn batch_norm_train(
     }
     let x = x.contiguous()?;
     let (mut mean, mut variance) = (vec![0.0; c], vec![0.0; c]);
-    norm::statistics(&*floats(&x)?, positions(x.dims()), &mut mean, &mut variance);
+    norm::statistics(&floats(&x)?, positions(x.dims()), &mut mean, &mut variance);
     let op = Normalise {
         inverse: norm::inverse_deviation(&variance, eps),
         mean: mean.clone(),

@@ -184,7 +184,7 @@ impl ConvPlan {
         match source {
             Source::Maps(dy) => {
                 let size = self.outputs * self.windows.output_size();
-                maps.copy_in(&dy[image * size..(image + 1) * size], gradient);
+                maps.copy_in(&dy[image * size..(image + 1) * size], gradient, db);
             }
             Source::Pooled {
                 dy,
@@ -193,11 +193,8 @@ impl ConvPlan {
             } => {
                 let size = self.outputs * windows.output_size();
                 let range = image * size..(image + 1) * size;
-                maps.pool_in(&dy[range.clone()], &winners[range], gradient, windows);
+                maps.pool_in(&dy[range.clone()], &winners[range], gradient, db, windows);
             }
-        }
-        for (plane, db) in gradient.chunks_exact(maps.stride).zip(db) {
-            *db += sums::sum(&plane[..maps.rows * maps.pitch]);
         }
     }
 

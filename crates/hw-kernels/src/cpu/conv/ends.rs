@@ -1,7 +1,9 @@
 //! What happens to a convolution's maps while they are still in the cache: copied out, or passed
 //! through ReLU and maximum pooling; and the way of the gradient back into such maps.
 
-use crate::cpu::simd::vectorised;
+use crate::cpu::halving::{maxima, place};
+use crate::cpu::pool::is_halving;
+use crate::cpu::sums;
 use crate::geometry::Windows;
 
 /// A winner code saying that ReLU stopped everything in the window.
@@ -33,9 +35,12 @@ impl Maps {
         }
     }
 
-    /// Copies `dy [planes, rows, width]` into the maps and zeros everything between.
-    pub(super) fn copy_in(&self, dy: &[f32], maps: &mut [f32]) {
-        for (o, dy) in dy.chunks_exact(self.compact_size()).enumerate() {
+    /// Copies `dy [planes, rows, width]` into the maps, zeros everything between, and adds each
+    /// plane's sum to `db`.
+    pub(super) fn copy_in(&self, dy: &[f32], maps: &mut [f32], db: &mut [f32]) {
+        let planes = dy.chunks_exact(self.compact_size());
+        for ((o, db), dy) in db.iter_mut().enumerate().zip(planes) {
+            *db += sums::sum(dy);
             let plane = &mut maps[o * self.stride..(o + 1) * self.stride];
             let (body, tail) = plane.split_at_mut(self.rows * self.pitch);
             tail.fill(0.0);
@@ -54,8 +59,8 @@ impl Maps {
         let planes = y.chunks_exact_mut(size).zip(winners.chunks_exact_mut(size));
         for (o, (y, winners)) in planes.enumerate() {
             let plane = &maps[o * self.stride..][..self.rows * self.pitch];
-            if super::super::pool::is_halving(g) {
-                halve(plane, self.pitch, y, winners, g.output[1]);
+            if is_halving(g) {
+                maxima(plane, self.pitch, y, winners, g.output[1], 0.0, DEAD);
             } else {
                 pool_plane(plane, self.pitch, y, winners, g);
             }
@@ -63,17 +68,24 @@ impl Maps {
     }
 
     /// The gradient of [`Maps::pool_out`]: puts `dy [planes, oh, ow]` where the winners were and
-    /// zeros everywhere else.
-    pub(super) fn pool_in(&self, dy: &[f32], winners: &[u8], maps: &mut [f32], g: &Windows) {
+    /// zeros everywhere else, and adds each plane's sum to `db`.
+    pub(super) fn pool_in(
+        &self,
+        dy: &[f32],
+        winners: &[u8],
+        maps: &mut [f32],
+        db: &mut [f32],
+        g: &Windows,
+    ) {
         let size = g.output_size();
         let planes = dy.chunks_exact(size).zip(winners.chunks_exact(size));
-        for (o, (dy, winners)) in planes.enumerate() {
+        for ((o, db), (dy, winners)) in db.iter_mut().enumerate().zip(planes) {
             let plane = &mut maps[o * self.stride..(o + 1) * self.stride];
-            if super::super::pool::is_halving(g) {
-                unhalve(dy, winners, plane, self.pitch, g.output);
+            *db += if is_halving(g) {
+                place(dy, winners, plane, self.pitch, g.output)
             } else {
-                unpool_plane(dy, winners, plane, self.pitch, g);
-            }
+                unpool_plane(dy, winners, plane, self.pitch, g)
+            };
         }
     }
 }
@@ -96,7 +108,8 @@ fn pool_plane(plane: &[f32], pitch: usize, y: &mut [f32], winners: &mut [u8], g:
     }
 }
 
-fn unpool_plane(dy: &[f32], winners: &[u8], plane: &mut [f32], pitch: usize, g: &Windows) {
+fn unpool_plane(dy: &[f32], winners: &[u8], plane: &mut [f32], pitch: usize, g: &Windows) -> f32 {
+    let mut sum = 0.0;
     plane.fill(0.0);
     for (at, (dy, &winner)) in dy.iter().zip(winners).enumerate() {
         if winner == DEAD {
@@ -110,49 +123,7 @@ fn unpool_plane(dy: &[f32], winners: &[u8], plane: &mut [f32], pitch: usize, g: 
         let i = row * g.stride[0] + di - g.padding.top;
         let j = column * g.stride[1] + dj - g.padding.left;
         plane[i * pitch + j] += dy;
+        sum += dy;
     }
-}
-
-vectorised! {
-    /// [`pool_plane`] for 2x2 windows side by side.
-    fn halve(plane: &[f32], pitch: usize, y: &mut [f32], winners: &mut [u8], width: usize) {
-        let rows = y.chunks_exact_mut(width).zip(winners.chunks_exact_mut(width));
-        for (row, (y, winners)) in rows.enumerate() {
-            let upper = &plane[2 * row * pitch..][..2 * width];
-            let lower = &plane[(2 * row + 1) * pitch..][..2 * width];
-            for j in 0..width {
-                let (mut best, mut winner) = (0.0, DEAD);
-                let window = [upper[2 * j], upper[2 * j + 1], lower[2 * j], lower[2 * j + 1]];
-                for (tap, value) in window.into_iter().enumerate() {
-                    let wins = value > best || value.is_nan();
-                    best = if wins { value } else { best };
-                    winner = if wins { tap as u8 } else { winner };
-                }
-                y[j] = best;
-                winners[j] = winner;
-            }
-        }
-    }
-}
-
-vectorised! {
-    /// [`unpool_plane`] for 2x2 windows side by side.
-    fn unhalve(dy: &[f32], winners: &[u8], plane: &mut [f32], pitch: usize, output: [usize; 2]) {
-        let [height, width] = output;
-        let (body, rest) = plane.split_at_mut(2 * height * pitch);
-        rest.fill(0.0);
-        for (row, pair) in body.chunks_exact_mut(2 * pitch).enumerate() {
-            let dy = &dy[row * width..(row + 1) * width];
-            let winners = &winners[row * width..(row + 1) * width];
-            let (upper, lower) = pair.split_at_mut(pitch);
-            for (line, taps) in [(upper, [0, 1]), (lower, [2, 3])] {
-                let (used, rest) = line.split_at_mut(2 * width);
-                rest.fill(0.0);
-                for (j, cells) in used.chunks_exact_mut(2).enumerate() {
-                    cells[0] = if winners[j] == taps[0] { dy[j] } else { 0.0 };
-                    cells[1] = if winners[j] == taps[1] { dy[j] } else { 0.0 };
-                }
-            }
-        }
-    }
+    sum
 }

@@ -2,21 +2,6 @@
 //! ("im2col", Chellapilla et al. 2006), and the way back.
 
 use crate::geometry::Windows;
-use std::ops::Range;
-
-/// The outputs along one axis whose window position `tap` falls on a real cell, and the first cell.
-fn real(g: &Windows, axis: usize, before: usize, tap: usize) -> (Range<usize>, usize) {
-    let stride = g.stride[axis];
-    // output * stride + tap must lie in before..before + input
-    let first = before.saturating_sub(tap).div_ceil(stride);
-    let end = (g.input[axis] + before)
-        .saturating_sub(tap)
-        .div_ceil(stride);
-    let end = end.min(g.output[axis]);
-    let first = first.min(end);
-    // Only meaningful when the range is not empty.
-    (first..end, (first * stride + tap).saturating_sub(before))
-}
 
 /// Lays `image [channels, h, w]` out as `columns [channels * kh * kw, oh * ow]`; padding is 0.
 pub(super) fn lower(image: &[f32], columns: &mut [f32], g: &Windows) {
@@ -25,8 +10,8 @@ pub(super) fn lower(image: &[f32], columns: &mut [f32], g: &Windows) {
     for (row, line) in columns.chunks_exact_mut(g.output_size()).enumerate() {
         let (channel, i, j) = (row / (kh * kw), row / kw % kh, row % kw);
         let map = &image[channel * g.input_size()..][..g.input_size()];
-        let (down, top) = real(g, 0, g.padding.top, i);
-        let (across, left) = real(g, 1, g.padding.left, j);
+        let (down, top) = g.real(0, i);
+        let (across, left) = g.real(1, j);
         line[..down.start * width].fill(0.0);
         line[down.end * width..].fill(0.0);
         for (step, y) in down.enumerate() {
@@ -48,8 +33,8 @@ pub(super) fn raise(columns: &[f32], image: &mut [f32], g: &Windows) {
     for (row, line) in columns.chunks_exact(g.output_size()).enumerate() {
         let (channel, i, j) = (row / (kh * kw), row / kw % kh, row % kw);
         let map = &mut image[channel * g.input_size()..][..g.input_size()];
-        let (down, top) = real(g, 0, g.padding.top, i);
-        let (across, left) = real(g, 1, g.padding.left, j);
+        let (down, top) = g.real(0, i);
+        let (across, left) = g.real(1, j);
         for (step, y) in down.enumerate() {
             let to = &mut map[(top + step * g.stride[0]) * g.input[1]..][..g.input[1]];
             let from = &line[y * width..(y + 1) * width];

@@ -1,0 +1,57 @@
+//! Results as bits, to be compared between ways of computing them.
+
+use candle_core::{Device, Tensor, Var};
+use hw_core::rng::Rng;
+use hw_kernels::optim::{self, Adam, AdamEpsilon};
+
+fn variable(shape: &[usize], rng: &mut Rng) -> Var {
+    let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.normal()).collect();
+    Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu).unwrap()).unwrap()
+}
+
+fn bits(tensor: &Tensor) -> Vec<u32> {
+    let values: Vec<f32> = tensor.flatten_all().unwrap().to_vec1().unwrap();
+    values.into_iter().map(f32::to_bits).collect()
+}
+
+/// Result and gradients of `op`, large enough to be split between threads.
+pub(crate) fn run(
+    shapes: &[&[usize]],
+    op: &dyn Fn(&[Var]) -> hw_kernels::Result<Tensor>,
+) -> Vec<Vec<u32>> {
+    let mut rng = Rng::stream(3, "threads", 0);
+    let variables: Vec<Var> = shapes
+        .iter()
+        .map(|shape| variable(shape, &mut rng))
+        .collect();
+    let y = op(&variables).unwrap();
+    let gradients = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+    let gradients = variables.iter().map(|v| bits(gradients.get(v).unwrap()));
+    std::iter::once(bits(&y)).chain(gradients).collect()
+}
+
+/// The weights after a few steps of every optimizer, one after the other.
+pub(crate) fn optimizer_steps() -> Vec<u32> {
+    let mut rng = Rng::stream(3, "threads", 1);
+    let mut draw = |len: usize| -> Vec<f32> { (0..len).map(|_| rng.normal()).collect() };
+    let len = 50_000;
+    let (mut w, mut m, mut v) = (draw(len), vec![0.0; len], vec![0.0; len]);
+    let settings = Adam {
+        lr: 0.01,
+        beta1: 0.9,
+        beta2: 0.999,
+        eps: 1e-8,
+        epsilon: AdamEpsilon::Corrected,
+    };
+    for step in 1..4 {
+        let g = draw(len);
+        optim::sgd(&mut w, &g, 0.1);
+        optim::adam(&mut w, &mut m, &mut v, &g, step, &settings);
+    }
+    m.fill(0.0);
+    for nesterov in [false, true] {
+        optim::momentum(&mut w, &mut m, &draw(len), 0.1, 0.9, nesterov);
+    }
+    optim::adagrad(&mut w, &mut v, &draw(len), 0.1, 1e-8);
+    w.into_iter().map(f32::to_bits).collect()
+}

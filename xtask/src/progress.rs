@@ -28,7 +28,13 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Self { bar, total: total.max(1e-9), done: 0.0, started: Instant::now(), said: None }
+        Self {
+            bar,
+            total: total.max(1e-9),
+            done: 0.0,
+            started: Instant::now(),
+            said: None,
+        }
     }
 
     /// Counts finished work.

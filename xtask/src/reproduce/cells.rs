@@ -89,8 +89,10 @@ pub(crate) fn judge_cell(cell: &Cell, results: &PaperResults<'_>) -> Option<Judg
         Ok(values) => (values.values, None),
         Err(reason) => (Vec::new(), Some(reason)),
     };
-    let printed_value =
-        cell.printed.as_deref().and_then(|text| number(text, term.quantity.is_share()));
+    let printed_value = cell
+        .printed
+        .as_deref()
+        .and_then(|text| number(text, term.quantity.is_share()));
     let mut judged = JudgedCell {
         paper: String::new(),
         table: String::new(),
@@ -104,7 +106,9 @@ pub(crate) fn judge_cell(cell: &Cell, results: &PaperResults<'_>) -> Option<Judg
         scale: job.map(JobResult::scale).unwrap_or_default(),
         synthetic: job.is_some_and(JobResult::synthetic),
         verdict: Standing::Ours,
-        runs: job.map(|j| j.seeds.iter().map(|s| s.run.clone()).collect()).unwrap_or_default(),
+        runs: job
+            .map(|j| j.seeds.iter().map(|s| s.run.clone()).collect())
+            .unwrap_or_default(),
         values,
     };
     judged.verdict = match (missing, job, printed_value) {
@@ -115,7 +119,11 @@ pub(crate) fn judge_cell(cell: &Cell, results: &PaperResults<'_>) -> Option<Judg
             match obstacle(cell, job, structural) {
                 Some(reason) => Standing::NotComparable { reason },
                 None if structural => compare(printed, &judged.values, Tolerance::Absolute(0.0)),
-                None => compare(printed, &judged.values, rule(&judged.values, images, rounding)),
+                None => compare(
+                    printed,
+                    &judged.values,
+                    rule(&judged.values, images, rounding),
+                ),
             }
         }
         _ => Standing::Ours,
@@ -140,7 +148,11 @@ fn obstacle(cell: &Cell, job: &JobResult, structural: bool) -> Option<String> {
 fn rule(values: &[f64], images: Option<u64>, rounding: f64) -> Tolerance {
     let level = 0.95;
     match images {
-        Some(images) if values.len() < 2 => Tolerance::TestSet { level, images, rounding },
+        Some(images) if values.len() < 2 => Tolerance::TestSet {
+            level,
+            images,
+            rounding,
+        },
         _ => Tolerance::Seeds { level, rounding },
     }
 }
@@ -149,8 +161,14 @@ fn compare(printed: f64, values: &[f64], rule: Tolerance) -> Standing {
     let rule_text = rule.description();
     match reproduces_value(printed, values, rule).verdict {
         CellVerdict::Within => Standing::Agrees { rule: rule_text },
-        CellVerdict::Above { by } => Standing::Differs { by, rule: rule_text },
-        CellVerdict::Below { by } => Standing::Differs { by: -by, rule: rule_text },
+        CellVerdict::Above { by } => Standing::Differs {
+            by,
+            rule: rule_text,
+        },
+        CellVerdict::Below { by } => Standing::Differs {
+            by: -by,
+            rule: rule_text,
+        },
         CellVerdict::NotComparable { reason } => Standing::NotComparable { reason },
     }
 }
@@ -163,7 +181,11 @@ pub(crate) fn number(text: &str, share: bool) -> Option<(f64, f64)> {
     let decimals = text.split_once('.').map_or(0, |(_, digits)| digits.len());
     let half = 0.5 * 10f64.powi(-(decimals as i32));
     let percent = share && value > 1.0;
-    Some(if percent { (value / 100.0, half / 100.0) } else { (value, half) })
+    Some(if percent {
+        (value / 100.0, half / 100.0)
+    } else {
+        (value, half)
+    })
 }
 
 #[cfg(test)]

@@ -29,7 +29,10 @@ pub(crate) struct DataCache {
 impl DataCache {
     /// An empty cache over these folders.
     pub(crate) fn new(dirs: DataDirs) -> Self {
-        Self { dirs, loaded: HashMap::new() }
+        Self {
+            dirs,
+            loaded: HashMap::new(),
+        }
     }
 
     /// The data set, loaded at most once.
@@ -109,7 +112,8 @@ impl Executor<'_> {
         let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
         let problem = chain.join(": ");
         let seed_text = seed.map(|seed| format!(" seed {seed}")).unwrap_or_default();
-        self.progress.note(&format!("failed: {}{seed_text}: {problem}", job.decl.id));
+        self.progress
+            .note(&format!("failed: {}{seed_text}: {problem}", job.decl.id));
         Failure { seed, problem }
     }
 
@@ -134,18 +138,17 @@ impl Executor<'_> {
                     continue;
                 }
             };
-            let scores = outcome.history.iter().filter_map(|e| Some(e.validation?.accuracy));
+            let scores = outcome
+                .history
+                .iter()
+                .filter_map(|e| Some(e.validation?.accuracy));
             tried.push((config.learning_rate, scores.fold(0.0, f64::max)));
             self.progress.add(expected);
         }
         Ok(Some(tried))
     }
 
-    fn train(
-        &mut self,
-        config: &TrainConfig,
-        what: &str,
-    ) -> Result<(PathBuf, hw_train::Outcome)> {
+    fn train(&mut self, config: &TrainConfig, what: &str) -> Result<(PathBuf, hw_train::Outcome)> {
         let train = self.data.get(&config.dataset, Split::Train)?;
         let test = match config.probe {
             Some(_) => Some(self.data.get(&config.dataset, Split::Test)?),
@@ -159,12 +162,17 @@ impl Executor<'_> {
         let mut observer = |event: &Event| {
             let (epoch, step, detail) = match event {
                 Event::Started { .. } => (1, 0, String::new()),
-                Event::Step { epoch, step, images_per_second, .. } => {
-                    (*epoch, *step, format!(", {images_per_second:.0} images/s"))
-                }
-                Event::Epoch(record) => {
-                    (record.epoch, record.step, format!(", loss {:.4}", record.train.loss))
-                }
+                Event::Step {
+                    epoch,
+                    step,
+                    images_per_second,
+                    ..
+                } => (*epoch, *step, format!(", {images_per_second:.0} images/s")),
+                Event::Epoch(record) => (
+                    record.epoch,
+                    record.step,
+                    format!(", loss {:.4}", record.train.loss),
+                ),
                 _ => return,
             };
             let share = step as f64 / steps;
@@ -203,12 +211,17 @@ impl Executor<'_> {
         };
         let mut changed = false;
         for variant in variants {
-            if result.variants.iter().any(|known| known.id == variant.id && known.steps == variant.steps)
+            if result
+                .variants
+                .iter()
+                .any(|known| known.id == variant.id && known.steps == variant.steps)
             {
                 continue;
             }
-            let preprocess =
-                Preprocess { steps: variant.steps.clone(), ..config.preprocess.clone() };
+            let preprocess = Preprocess {
+                steps: variant.steps.clone(),
+                ..config.preprocess.clone()
+            };
             let trained = hw_train::checkpoint::open(&folder, &candle_core::Device::Cpu)?;
             let loader = test_loader(&test, preprocess, config.seed)?;
             let metrics = hw_eval::evaluate(&hw_eval::network::predict(&trained.network, &loader)?);
@@ -268,7 +281,11 @@ fn test_loader(test: &Arc<Dataset>, preprocess: Preprocess, seed: u64) -> Result
         augment_seed: seed,
         ..LoaderConfig::default()
     };
-    Ok(Loader::new(Arc::clone(test), (0..test.len() as u32).collect(), config)?)
+    Ok(Loader::new(
+        Arc::clone(test),
+        (0..test.len() as u32).collect(),
+        config,
+    )?)
 }
 
 /// The wrong answers, most confident first.
@@ -287,7 +304,11 @@ fn mistakes(predictions: &hw_eval::Predictions) -> Vec<Mistake> {
             confidence: confidence[index],
         })
         .collect();
-    wrong.sort_by(|a, b| b.confidence.total_cmp(&a.confidence).then(a.index.cmp(&b.index)));
+    wrong.sort_by(|a, b| {
+        b.confidence
+            .total_cmp(&a.confidence)
+            .then(a.index.cmp(&b.index))
+    });
     wrong.truncate(MISTAKES);
     wrong
 }

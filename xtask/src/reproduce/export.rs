@@ -46,8 +46,9 @@ fn claim_json(paper: &str, claim: &JudgedClaim) -> Value {
 
 /// The cells as CSV (RFC 4180).
 pub(crate) fn csv(cells: &[JudgedCell]) -> String {
-    let mut text =
-        String::from("paper,table,row,column,term,printed,mean,std,values,scale,synthetic,verdict\r\n");
+    let mut text = String::from(
+        "paper,table,row,column,term,printed,mean,std,values,scale,synthetic,verdict\r\n",
+    );
     for cell in cells {
         let number = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
         let values: Vec<String> = cell.values.iter().map(ToString::to_string).collect();

@@ -57,7 +57,10 @@ const QUANTITIES: &[(&str, Quantity)] = &[
 impl Quantity {
     /// Whether it follows from the declaration alone, so that no seed and no scale changes it.
     pub(crate) fn is_structural(self) -> bool {
-        matches!(self, Self::Parameters | Self::Macs | Self::Layers | Self::LearningRate)
+        matches!(
+            self,
+            Self::Parameters | Self::Macs | Self::Layers | Self::LearningRate
+        )
     }
 
     /// Whether it is a share, written in per cent.
@@ -81,10 +84,12 @@ impl FromStr for Quantity {
         if let Some((_, quantity)) = QUANTITIES.iter().find(|(known, _)| *known == name) {
             return Ok(*quantity);
         }
-        name.parse().map(Self::Test).map_err(|error: hw_eval::EvalError| {
-            let others: Vec<&str> = QUANTITIES.iter().map(|(known, _)| *known).collect();
-            format!("{error}, {}", others.join(", "))
-        })
+        name.parse()
+            .map(Self::Test)
+            .map_err(|error: hw_eval::EvalError| {
+                let others: Vec<&str> = QUANTITIES.iter().map(|(known, _)| *known).collect();
+                format!("{error}, {}", others.join(", "))
+            })
     }
 }
 
@@ -113,7 +118,11 @@ impl FromStr for Term {
             Some((run, variant)) => (run, Some(variant.to_string())),
             None => (head, None),
         };
-        Ok(Self { run: run.into(), variant, quantity: quantity.parse()? })
+        Ok(Self {
+            run: run.into(),
+            variant,
+            quantity: quantity.parse()?,
+        })
     }
 }
 
@@ -126,7 +135,11 @@ impl TryFrom<String> for Term {
 
 impl fmt::Display for Term {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let variant = self.variant.as_ref().map(|v| format!("@{v}")).unwrap_or_default();
+        let variant = self
+            .variant
+            .as_ref()
+            .map(|v| format!("@{v}"))
+            .unwrap_or_default();
         write!(f, "{}{variant}.{}", self.run, self.quantity)
     }
 }
@@ -154,11 +167,13 @@ pub(crate) struct Check {
 impl Check {
     /// The terms on both sides.
     pub(crate) fn terms(&self) -> impl Iterator<Item = &Term> {
-        [&self.greater, &self.less].into_iter().flat_map(|side| match side {
-            Side::Term(term) => std::slice::from_ref(term),
-            Side::Number(_) => &[],
-            Side::Max(terms) => terms.as_slice(),
-        })
+        [&self.greater, &self.less]
+            .into_iter()
+            .flat_map(|side| match side {
+                Side::Term(term) => std::slice::from_ref(term),
+                Side::Number(_) => &[],
+                Side::Max(terms) => terms.as_slice(),
+            })
     }
 }
 
@@ -167,8 +182,15 @@ impl FromStr for Side {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        if let Some(list) = text.strip_prefix("max(").and_then(|rest| rest.strip_suffix(')')) {
-            return list.split(',').map(str::parse).collect::<Result<_, _>>().map(Self::Max);
+        if let Some(list) = text
+            .strip_prefix("max(")
+            .and_then(|rest| rest.strip_suffix(')'))
+        {
+            return list
+                .split(',')
+                .map(str::parse)
+                .collect::<Result<_, _>>()
+                .map(Self::Max);
         }
         let (digits, unit) = match text.strip_suffix('%') {
             Some(digits) => (digits.trim(), 0.01),
@@ -191,9 +213,11 @@ impl TryFrom<String> for Check {
         let (greater, less): (Side, Side) = (greater.parse()?, less.parse()?);
         match (&greater, &less) {
             (Side::Max(_), _) => Err(format!("\"{text}\": max(...) stands on the right only")),
-            (Side::Number(_), Side::Term(_)) | (Side::Term(_), _) => {
-                Ok(Self { text: text.clone(), greater, less })
-            }
+            (Side::Number(_), Side::Term(_)) | (Side::Term(_), _) => Ok(Self {
+                text: text.clone(),
+                greater,
+                less,
+            }),
             _ => Err(format!("\"{text}\" compares no run")),
         }
     }
@@ -210,7 +234,10 @@ mod tests {
     #[test]
     fn terms_name_a_run_a_variant_and_a_quantity() {
         let term: Term = "bn-cnn@noise-0.1.accuracy".parse().unwrap();
-        assert_eq!((term.run.as_str(), term.variant.as_deref()), ("bn-cnn", Some("noise-0.1")));
+        assert_eq!(
+            (term.run.as_str(), term.variant.as_deref()),
+            ("bn-cnn", Some("noise-0.1"))
+        );
         assert!(term.quantity.is_accuracy());
         assert_eq!(term.to_string(), "bn-cnn@noise-0.1.accuracy");
         let parameters: Term = "lenet5.parameters".parse().unwrap();
@@ -223,14 +250,25 @@ mod tests {
         let best = check("a.accuracy > max(b.accuracy, c.accuracy)").unwrap();
         assert_eq!(best.terms().count(), 3);
         let printed = check("a.accuracy > 99.05%").unwrap();
-        let Side::Number(number) = printed.less else { panic!("{printed:?}") };
+        let Side::Number(number) = printed.less else {
+            panic!("{printed:?}")
+        };
         assert!((number - 0.9905).abs() < 1e-12);
-        assert!(matches!(check("99.5% > a.accuracy").unwrap().greater, Side::Number(_)));
+        assert!(matches!(
+            check("99.5% > a.accuracy").unwrap().greater,
+            Side::Number(_)
+        ));
     }
 
     #[test]
     fn nonsense_is_refused_with_its_text() {
-        for text in ["a.accuracy", "a > b", "a.beauty > 1", "1 > 2", "max(a.accuracy) > 1"] {
+        for text in [
+            "a.accuracy",
+            "a > b",
+            "a.beauty > 1",
+            "1 > 2",
+            "max(a.accuracy) > 1",
+        ] {
             assert!(check(text).is_err(), "{text}");
         }
     }

@@ -9,7 +9,7 @@ use hw_data::{Dataset, Split};
 use hw_eval::statistics::mean;
 use hw_report::plots::{
     Axis, Band, Bin, Comparison, ComparisonRow, ConfusionMatrix, Estimate, GridImage, ImageGrid,
-    Layer, LayerDiagram, LayerKind, LineChart, Point, Plot, Reliability, Scatter, ScatterPoint,
+    Layer, LayerDiagram, LayerKind, LineChart, Plot, Point, Reliability, Scatter, ScatterPoint,
     Series, Style, Unit,
 };
 use hw_report::{BadgeKind, Block, format};
@@ -23,7 +23,10 @@ pub(crate) fn draw(figure: &Figure, results: &PaperResults<'_>, images: Images<'
     match try_draw(figure, results, images) {
         Ok(blocks) => blocks,
         Err(reason) => {
-            vec![Block::paragraph(format!("{} Not drawn: {reason}.", figure.caption))]
+            vec![Block::paragraph(format!(
+                "{} Not drawn: {reason}.",
+                figure.caption
+            ))]
         }
     }
 }
@@ -33,13 +36,20 @@ fn try_draw(
     results: &PaperResults<'_>,
     images: Images<'_>,
 ) -> Result<Vec<Block>, String> {
-    let jobs: Vec<&JobResult> = figure.runs.iter().filter_map(|id| results.job(id)).collect();
+    let jobs: Vec<&JobResult> = figure
+        .runs
+        .iter()
+        .filter_map(|id| results.job(id))
+        .collect();
     let first = || {
         let job = jobs.first().ok_or("its run was not run")?;
-        let seed = job.seeds.first().ok_or_else(|| match job.failures.first() {
-            Some(failure) => failure.problem.clone(),
-            None => "its run has no result".to_string(),
-        })?;
+        let seed = job
+            .seeds
+            .first()
+            .ok_or_else(|| match job.failures.first() {
+                Some(failure) => failure.problem.clone(),
+                None => "its run has no result".to_string(),
+            })?;
         Ok::<_, String>((*job, seed))
     };
     match figure.kind {
@@ -47,12 +57,22 @@ fn try_draw(
         FigureKind::Samples => {
             let (job, seed) = first()?;
             let test = images(seed, Split::Test).ok_or("the images cannot be read")?;
-            Ok(vec![picture(figure, job, "Example images of each class.", &samples(&test))])
+            Ok(vec![picture(
+                figure,
+                job,
+                "Example images of each class.",
+                &samples(&test),
+            )])
         }
         FigureKind::Layers => {
             let (job, seed) = first()?;
             let diagram = diagram(seed)?;
-            Ok(vec![picture(figure, job, "The layers with their output shapes.", &diagram)])
+            Ok(vec![picture(
+                figure,
+                job,
+                "The layers with their output shapes.",
+                &diagram,
+            )])
         }
         FigureKind::Curves => curves(figure, &jobs),
         FigureKind::Losses => {
@@ -102,16 +122,29 @@ fn try_draw(
 }
 
 fn picture(figure: &Figure, job: &JobResult, alt: &str, plot: &dyn Plot) -> Block {
-    let data = if job.synthetic() { "synthetic data, " } else { "" };
+    let data = if job.synthetic() {
+        "synthetic data, "
+    } else {
+        ""
+    };
     let caption = format!("{} ({data}{})", figure.caption, job.scale());
-    Block::Figure(hw_report::Figure::new(figure.id.clone(), caption, alt, plot))
+    Block::Figure(hw_report::Figure::new(
+        figure.id.clone(),
+        caption,
+        alt,
+        plot,
+    ))
 }
 
 /// The scale of several runs in words.
 fn scales(jobs: &[&JobResult]) -> String {
     let mut scales: Vec<String> = jobs.iter().map(|job| job.scale()).collect();
     scales.dedup();
-    let synthetic = if jobs.iter().any(|job| job.synthetic()) { "synthetic data; " } else { "" };
+    let synthetic = if jobs.iter().any(|job| job.synthetic()) {
+        "synthetic data; "
+    } else {
+        ""
+    };
     match scales.as_slice() {
         [one] => format!("{synthetic}{one}"),
         _ => format!("{synthetic}scales as in the tables"),
@@ -134,10 +167,16 @@ fn bars(figure: &Figure, results: &PaperResults<'_>) -> Result<Vec<Block>, Strin
     let mut chart = Comparison::new(Style::Dots, axis).whiskers("lowest to highest seed");
     let mut jobs = Vec::new();
     for (index, run) in figure.runs.iter().enumerate() {
-        let Some(job) = results.job(run) else { continue };
+        let Some(job) = results.job(run) else {
+            continue;
+        };
         let term = metric_term(figure, run)?;
         let mut row = ComparisonRow::new(job.decl.label(), estimate(results, &term));
-        if let Some((value, _)) = figure.printed.get(index).and_then(|text| number(text, true)) {
+        if let Some((value, _)) = figure
+            .printed
+            .get(index)
+            .and_then(|text| number(text, true))
+        {
             row = row.printed(value);
         }
         jobs.push(job);
@@ -145,7 +184,12 @@ fn bars(figure: &Figure, results: &PaperResults<'_>) -> Result<Vec<Block>, Strin
     }
     let caption = format!("{} ({})", figure.caption, scales(&jobs));
     let alt = "Mean and range of each run beside the printed value.";
-    Ok(vec![Block::Figure(hw_report::Figure::new(figure.id.clone(), caption, alt, &chart))])
+    Ok(vec![Block::Figure(hw_report::Figure::new(
+        figure.id.clone(),
+        caption,
+        alt,
+        &chart,
+    ))])
 }
 
 fn samples(test: &Dataset) -> ImageGrid {
@@ -195,7 +239,11 @@ fn diagram(seed: &RunResult) -> Result<LayerDiagram, String> {
                 .parameters(parameters),
         );
     }
-    layers.push(Layer::new(LayerKind::Activation, "softmax", &[spec.classes]));
+    layers.push(Layer::new(
+        LayerKind::Activation,
+        "softmax",
+        &[spec.classes],
+    ));
     Ok(LayerDiagram::new(layers))
 }
 
@@ -220,35 +268,64 @@ fn curves(figure: &Figure, jobs: &[&JobResult]) -> Result<Vec<Block>, String> {
                 vec![(label("training"), read(job, |epoch| Some(epoch.train.loss)))]
             }
             Some(Curve::TestProbeAccuracy) => {
-                vec![(label("test"), read(job, |epoch| Some(epoch.test_probe?.accuracy)))]
+                vec![(
+                    label("test"),
+                    read(job, |epoch| Some(epoch.test_probe?.accuracy)),
+                )]
             }
             _ => vec![
-                ("train".into(), read(job, |epoch| Some(epoch.train_probe?.accuracy))),
-                ("test".into(), read(job, |epoch| Some(epoch.test_probe?.accuracy))),
+                (
+                    "train".into(),
+                    read(job, |epoch| Some(epoch.train_probe?.accuracy)),
+                ),
+                (
+                    "test".into(),
+                    read(job, |epoch| Some(epoch.test_probe?.accuracy)),
+                ),
             ],
         };
         for (name, runs) in parts {
             chart = chart.series(Series::over_seeds(name, &runs, Band::MinMax));
         }
     }
-    if let Some((value, _)) = figure.reference.as_deref().and_then(|text| number(text, true)) {
+    if let Some((value, _)) = figure
+        .reference
+        .as_deref()
+        .and_then(|text| number(text, true))
+    {
         chart = chart.reference("printed", value);
     }
-    let caption = format!("{} ({}; bands: lowest to highest seed)", figure.caption, scales(jobs));
+    let caption = format!(
+        "{} ({}; bands: lowest to highest seed)",
+        figure.caption,
+        scales(jobs)
+    );
     let alt = "Curves by epoch, mean over seeds.";
-    Ok(vec![Block::Figure(hw_report::Figure::new(figure.id.clone(), caption, alt, &chart))])
+    Ok(vec![Block::Figure(hw_report::Figure::new(
+        figure.id.clone(),
+        caption,
+        alt,
+        &chart,
+    ))])
 }
 
 fn losses(figure: &Figure, job: &JobResult, seed: &RunResult) -> Result<Vec<Block>, String> {
     let last = seed.history.last().ok_or("the run has no epoch")?;
-    let printed: Vec<f64> = figure.printed.iter().filter_map(|text| text.parse().ok()).collect();
+    let printed: Vec<f64> = figure
+        .printed
+        .iter()
+        .filter_map(|text| text.parse().ok())
+        .collect();
     let shown = printed.len().min(last.last_losses.len());
     let ours = &last.last_losses[last.last_losses.len() - shown..];
     let theirs = &printed[printed.len() - shown..];
     // The last step is 0, those before it are negative.
     let steps = |values: Vec<f64>| {
         let count = values.len() as f64;
-        values.into_iter().enumerate().map(move |(i, y)| (i as f64 + 1.0 - count, y))
+        values
+            .into_iter()
+            .enumerate()
+            .map(move |(i, y)| (i as f64 + 1.0 - count, y))
     };
     let ours_line = steps(ours.iter().map(|&loss| f64::from(loss)).collect());
     let chart = LineChart::new(
@@ -257,13 +334,19 @@ fn losses(figure: &Figure, job: &JobResult, seed: &RunResult) -> Result<Vec<Bloc
     )
     .series(Series::new("ours", ours_line))
     .series(Series::new("printed", steps(theirs.to_vec())).dashed());
-    let mut log: Vec<String> = ours.iter().map(|loss| format!("train loss:{loss}")).collect();
+    let mut log: Vec<String> = ours
+        .iter()
+        .map(|loss| format!("train loss:{loss}"))
+        .collect();
     log.push("===== Final Test Accuracy =====".into());
     log.push(format!("test acc:{}", seed.metrics.accuracy));
     let alt = "The last training losses of our run and of the document's.";
     Ok(vec![
         picture(figure, job, alt, &chart),
-        Block::details("The same as the document shows it", vec![Block::Code(log.join("\n"))]),
+        Block::details(
+            "The same as the document shows it",
+            vec![Block::Code(log.join("\n"))],
+        ),
     ])
 }
 
@@ -274,7 +357,12 @@ fn lines(figure: &Figure, results: &PaperResults<'_>) -> Result<Vec<Block>, Stri
     for line in &figure.lines {
         let points = line.values.iter().zip(&figure.x).filter_map(|(term, &x)| {
             let e = estimate(results, term)?;
-            Some(Point { x, y: e.value, low: e.low, high: e.high })
+            Some(Point {
+                x,
+                y: e.value,
+                low: e.low,
+                high: e.high,
+            })
         });
         let points: Vec<Point> = points.collect();
         jobs.extend(line.values.first().and_then(|term| results.job(&term.run)));
@@ -282,7 +370,12 @@ fn lines(figure: &Figure, results: &PaperResults<'_>) -> Result<Vec<Block>, Stri
     }
     let caption = format!("{} ({})", figure.caption, scales(&jobs));
     let alt = "One line a network.";
-    Ok(vec![Block::Figure(hw_report::Figure::new(figure.id.clone(), caption, alt, &chart))])
+    Ok(vec![Block::Figure(hw_report::Figure::new(
+        figure.id.clone(),
+        caption,
+        alt,
+        &chart,
+    ))])
 }
 
 fn pareto(figure: &Figure, results: &PaperResults<'_>) -> Result<Vec<Block>, String> {
@@ -294,7 +387,9 @@ fn pareto(figure: &Figure, results: &PaperResults<'_>) -> Result<Vec<Block>, Str
     let mut chart = Scatter::new(axis, Axis::new("test accuracy").percent()).front();
     let mut jobs = Vec::new();
     for run in &figure.runs {
-        let Some(job) = results.job(run) else { continue };
+        let Some(job) = results.job(run) else {
+            continue;
+        };
         let cost: Term = format!("{run}.{metric}").parse()?;
         let score: Term = format!("{run}.accuracy").parse()?;
         if let (Some(x), Some(y)) = (estimate(results, &cost), estimate(results, &score)) {
@@ -304,5 +399,10 @@ fn pareto(figure: &Figure, results: &PaperResults<'_>) -> Result<Vec<Block>, Str
     }
     let caption = format!("{} ({})", figure.caption, scales(&jobs));
     let alt = "Accuracy against cost.";
-    Ok(vec![Block::Figure(hw_report::Figure::new(figure.id.clone(), caption, alt, &chart))])
+    Ok(vec![Block::Figure(hw_report::Figure::new(
+        figure.id.clone(),
+        caption,
+        alt,
+        &chart,
+    ))])
 }

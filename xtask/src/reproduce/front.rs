@@ -12,10 +12,19 @@ pub(crate) fn front(
     profile: &str,
     command: &str,
 ) -> Document {
-    let cells: Vec<JudgedCell> = papers.iter().flat_map(|(_, _, cells, _)| cells.to_vec()).collect();
-    let claims: Vec<JudgedClaim> =
-        papers.iter().flat_map(|(_, _, _, claims)| claims.to_vec()).collect();
-    let columns = vec![Column::text("paper"), Column::text("claim"), Column::text("verdict")];
+    let cells: Vec<JudgedCell> = papers
+        .iter()
+        .flat_map(|(_, _, cells, _)| cells.to_vec())
+        .collect();
+    let claims: Vec<JudgedClaim> = papers
+        .iter()
+        .flat_map(|(_, _, _, claims)| claims.to_vec())
+        .collect();
+    let columns = vec![
+        Column::text("paper"),
+        Column::text("claim"),
+        Column::text("verdict"),
+    ];
     let mut table = hw_report::Table::new("Every claim", columns);
     for (paper, _, _, claims) in papers {
         let page = format!("{}.html", paper.slug);
@@ -28,10 +37,9 @@ pub(crate) fn front(
         }
     }
     let pages = papers.iter().map(|(paper, ..)| {
-        Text::new().link(paper.title.clone(), format!("{}.html", paper.slug)).plain(format!(
-            " – {}",
-            paper.about
-        ))
+        Text::new()
+            .link(paper.title.clone(), format!("{}.html", paper.slug))
+            .plain(format!(" – {}", paper.about))
     });
     Document {
         title: "What held up".into(),

@@ -5,21 +5,7 @@ use crate::args::{Profile, ReproduceArgs};
 use anyhow::{Context, Result, bail};
 use hw_data::{DatasetId, GlyphSet};
 use hw_train::{Monitor, TrainConfig};
-use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
-
-/// The scale at which a number was measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct RunScale {
-    /// Training images.
-    pub(crate) images: usize,
-    /// Epochs at most.
-    pub(crate) epochs: usize,
-    /// Seeds.
-    pub(crate) seeds: u64,
-    /// Whether images and epochs are those of the document.
-    pub(crate) full: bool,
-}
 
 /// One declared run at one scale, all its seeds.
 #[derive(Clone, Debug)]
@@ -46,14 +32,22 @@ impl Selection {
     /// # Errors
     /// A line listing the names there are.
     pub(crate) fn parse(only: Option<&str>, papers: &[Paper]) -> Result<Self> {
-        let Some(only) = only else { return Ok(Self { paper: None, item: None }) };
+        let Some(only) = only else {
+            return Ok(Self {
+                paper: None,
+                item: None,
+            });
+        };
         let (slug, item) = match only.split_once('/') {
             Some((slug, item)) => (slug, Some(item.to_string())),
             None => (only, None),
         };
         let Some(paper) = papers.iter().position(|paper| paper.slug == slug) else {
             let known: Vec<&str> = papers.iter().map(|paper| paper.slug.as_str()).collect();
-            bail!("--only: no paper is called \"{slug}\"; known: {}", known.join(", "));
+            bail!(
+                "--only: no paper is called \"{slug}\"; known: {}",
+                known.join(", ")
+            );
         };
         if let Some(item) = &item
             && !papers[paper].items().contains(&item.as_str())
@@ -61,7 +55,10 @@ impl Selection {
             let known = papers[paper].items().join(", ");
             bail!("--only: {slug} has no table or figure \"{item}\"; known: {known}");
         }
-        Ok(Self { paper: Some(paper), item })
+        Ok(Self {
+            paper: Some(paper),
+            item,
+        })
     }
 
     /// Whether a paper is selected.
@@ -93,7 +90,11 @@ pub(crate) fn plan(
     synthetic: bool,
 ) -> Result<Vec<Job>> {
     let mut jobs = Vec::new();
-    for (index, paper) in papers.iter().enumerate().filter(|(i, _)| selection.has_paper(*i)) {
+    for (index, paper) in papers
+        .iter()
+        .enumerate()
+        .filter(|(i, _)| selection.has_paper(*i))
+    {
         let scale = scale_of(paper, args.profile)?;
         let wanted = selection.runs(paper);
         for decl in paper.runs.iter().filter(|run| wanted.contains(&run.id)) {
@@ -106,7 +107,9 @@ pub(crate) fn plan(
 fn scale_of(paper: &Paper, profile: Profile) -> Result<Scale> {
     let name = profile.name();
     let scale = paper.profiles.get(name);
-    scale.copied().with_context(|| format!("{}: no profile \"{name}\"", paper.slug))
+    scale
+        .copied()
+        .with_context(|| format!("{}: no profile \"{name}\"", paper.slug))
 }
 
 fn job(paper: usize, decl: &RunDecl, scale: &Scale, synthetic: bool) -> Result<Job> {
@@ -116,7 +119,11 @@ fn job(paper: usize, decl: &RunDecl, scale: &Scale, synthetic: bool) -> Result<J
     let dataset = decl.dataset.clone().with_context(missing)?;
     let base = TrainConfig {
         model: decl.model.clone().with_context(missing)?,
-        dataset: if synthetic { stand_in(&dataset) } else { dataset },
+        dataset: if synthetic {
+            stand_in(&dataset)
+        } else {
+            dataset
+        },
         optimizer: decl.optimizer.with_context(missing)?,
         learning_rate: decl.learning_rate.unwrap_or(f32::MIN_POSITIVE),
         batch: decl.batch.with_context(missing)?,
@@ -129,20 +136,29 @@ fn job(paper: usize, decl: &RunDecl, scale: &Scale, synthetic: bool) -> Result<J
         probe: decl.probe,
         ..TrainConfig::default()
     };
-    let search = decl.tune.iter().flatten().map(|&learning_rate| TrainConfig {
-        learning_rate,
-        seed: 1,
-        val_fraction: 0.1,
-        monitor: Monitor::ValAccuracy,
-        epochs: scale.search_epochs.min(epochs),
-        probe: None,
-        ..base.clone()
-    });
+    let search = decl
+        .tune
+        .iter()
+        .flatten()
+        .map(|&learning_rate| TrainConfig {
+            learning_rate,
+            seed: 1,
+            val_fraction: 0.1,
+            monitor: Monitor::ValAccuracy,
+            epochs: scale.search_epochs.min(epochs),
+            probe: None,
+            ..base.clone()
+        });
     Ok(Job {
         paper,
         decl: decl.clone(),
         search: search.collect(),
-        configs: (1..=scale.seeds).map(|seed| TrainConfig { seed, ..base.clone() }).collect(),
+        configs: (1..=scale.seeds)
+            .map(|seed| TrainConfig {
+                seed,
+                ..base.clone()
+            })
+            .collect(),
         epochs,
         full: scale.images.is_none() && epochs == declared,
     })
@@ -178,7 +194,12 @@ mod tests {
 
     fn planned(profile: Profile, only: Option<&str>) -> Result<Vec<Job>> {
         let papers = super::super::paper::all()?;
-        plan(&papers, &Selection::parse(only, &papers)?, &args(profile), false)
+        plan(
+            &papers,
+            &Selection::parse(only, &papers)?,
+            &args(profile),
+            false,
+        )
     }
 
     #[test]
@@ -190,7 +211,10 @@ mod tests {
         let config = &main.configs[0];
         assert_eq!((config.epochs, config.batch, config.limit), (20, 100, None));
         assert_eq!((config.learning_rate, config.val_fraction), (0.1, 0.0));
-        assert_eq!(config.optimizer, hw_train::Optimizer::Momentum { momentum: 0.9 });
+        assert_eq!(
+            config.optimizer,
+            hw_train::Optimizer::Momentum { momentum: 0.9 }
+        );
     }
 
     #[test]
@@ -198,7 +222,11 @@ mod tests {
         let jobs = planned(Profile::Quick, None).unwrap();
         for job in jobs.iter().filter(|job| job.decl.tune.is_some()) {
             assert!(!job.search.is_empty());
-            assert!(job.search.iter().all(|c| c.val_fraction > 0.0 && c.probe.is_none()));
+            assert!(
+                job.search
+                    .iter()
+                    .all(|c| c.val_fraction > 0.0 && c.probe.is_none())
+            );
         }
     }
 
@@ -208,7 +236,11 @@ mod tests {
         for (quick, paper) in quick.unwrap().iter().zip(&paper.unwrap()) {
             assert!(!quick.full || quick.configs[0].limit.is_none());
             let (quick, paper) = (&quick.configs[0], &paper.configs[0]);
-            let scaled = TrainConfig { limit: paper.limit, epochs: paper.epochs, ..quick.clone() };
+            let scaled = TrainConfig {
+                limit: paper.limit,
+                epochs: paper.epochs,
+                ..quick.clone()
+            };
             assert_eq!(&scaled, paper);
         }
     }
@@ -219,7 +251,9 @@ mod tests {
         let ids: Vec<&str> = jobs.iter().map(|job| job.decl.id.as_str()).collect();
         assert_eq!(ids, ["bn-cnn", "bn-cnn-he", "bn-cnn-xavier"]);
         for wrong in ["no-such-paper", "simple-cnn-bn/table-99"] {
-            let message = planned(Profile::Quick, Some(wrong)).unwrap_err().to_string();
+            let message = planned(Profile::Quick, Some(wrong))
+                .unwrap_err()
+                .to_string();
             assert!(message.contains("known:"), "{message}");
         }
     }

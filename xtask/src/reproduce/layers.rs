@@ -6,8 +6,12 @@ use hw_report::plots::LayerKind;
 
 /// The names of a model's layers, as the papers' tables write them.
 pub(crate) fn paper_layers(model: &ResolvedModel) -> Vec<String> {
-    let mut layers: Vec<String> =
-        model.layers.iter().filter_map(|layer| word(&layer.layer)).map(str::to_string).collect();
+    let mut layers: Vec<String> = model
+        .layers
+        .iter()
+        .filter_map(|layer| word(&layer.layer))
+        .map(str::to_string)
+        .collect();
     match layers.last().map(String::as_str) {
         Some("RBF") => {
             layers.pop();
@@ -39,7 +43,10 @@ fn word(layer: &Layer) -> Option<&'static str> {
 pub(crate) fn agree(printed: &[String], ours: &[String]) -> bool {
     let printed: Vec<&str> = printed.iter().map(|name| plain(name)).collect();
     let ours: Vec<&str> = ours.iter().map(|name| plain(name)).collect();
-    printed == ours || ours.split_last().is_some_and(|(l, rest)| *l == "softmax" && printed == rest)
+    printed == ours
+        || ours
+            .split_last()
+            .is_some_and(|(l, rest)| *l == "softmax" && printed == rest)
 }
 
 fn plain(name: &str) -> &str {
@@ -77,7 +84,15 @@ mod tests {
     #[test]
     fn the_models_have_the_layers_that_the_papers_print() {
         let printed = |names: &[&str]| names.iter().map(|n| n.to_string()).collect::<Vec<_>>();
-        let lenet = ["conv", "subsampling", "conv", "subsampling", "conv", "affine", "RBF & softmax"];
+        let lenet = [
+            "conv",
+            "subsampling",
+            "conv",
+            "subsampling",
+            "conv",
+            "affine",
+            "RBF & softmax",
+        ];
         assert!(agree(&printed(&lenet), &layers("lenet5-1998")));
         assert!(!agree(&printed(&lenet[1..]), &layers("lenet5-1998")));
         assert_eq!(layers("bn-cnn").len(), 6);

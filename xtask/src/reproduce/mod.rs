@@ -74,19 +74,35 @@ pub(crate) fn run(args: &ReproduceArgs) -> Result<ExitCode> {
         }
         Err(error) => return Err(error),
     };
-    let report = Report { papers: &papers, results: &results, args, selection: &selection };
+    let report = Report {
+        papers: &papers,
+        results: &results,
+        args,
+        selection: &selection,
+    };
     let failed = results.iter().any(|job| !job.failures.is_empty());
     report.write(&out, &mut executor.data, synthetic)?;
     let took = hw_report::format::duration(started.elapsed().as_secs_f64());
-    eprintln!("{} runs in {took}", results.iter().map(|job| job.seeds.len()).sum::<usize>());
-    eprintln!("report: {}", out.join("report").join("index.html").display());
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    eprintln!(
+        "{} runs in {took}",
+        results.iter().map(|job| job.seeds.len()).sum::<usize>()
+    );
+    eprintln!(
+        "report: {}",
+        out.join("report").join("index.html").display()
+    );
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn set_threads(args: &ReproduceArgs) -> Result<()> {
     if let Some(threads) = args.threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into());
-        pool.build_global().context("cannot set the number of threads")?;
+        pool.build_global()
+            .context("cannot set the number of threads")?;
     }
     Ok(())
 }
@@ -119,7 +135,8 @@ fn choose_data(
             match (missing, args.data) {
                 (None, _) => false,
                 (Some((id, error)), DataChoice::Real) => {
-                    return Err(error).with_context(|| format!("--data real, but {id} cannot be had"));
+                    return Err(error)
+                        .with_context(|| format!("--data real, but {id} cannot be had"));
                 }
                 (Some((id, _)), _) => {
                     eprintln!(
@@ -138,7 +155,11 @@ fn choose_data(
 
 fn needed(papers: &[Paper], selection: &Selection) -> Vec<DatasetId> {
     let mut ids: Vec<DatasetId> = Vec::new();
-    for (_, paper) in papers.iter().enumerate().filter(|(index, _)| selection.has_paper(*index)) {
+    for (_, paper) in papers
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| selection.has_paper(*index))
+    {
         for id in paper.runs.iter().filter_map(|run| run.dataset.clone()) {
             if !ids.contains(&id) {
                 ids.push(id);
@@ -153,12 +174,19 @@ fn missing(id: &DatasetId, dirs: &DataDirs) -> Option<hw_data::DataError> {
 }
 
 fn seconds(job: &Job, estimator: &Estimator) -> f64 {
-    job.search.iter().chain(&job.configs).map(|config| estimator.seconds(config)).sum()
+    job.search
+        .iter()
+        .chain(&job.configs)
+        .map(|config| estimator.seconds(config))
+        .sum()
 }
 
 fn list(jobs: &[Job], estimator: &Estimator, papers: &[Paper]) {
     let mut total = 0.0;
-    println!("{:<18} {:<18} {:>8} {:>7} {:>6}  about", "paper", "run", "images", "epochs", "seeds");
+    println!(
+        "{:<18} {:<18} {:>8} {:>7} {:>6}  about",
+        "paper", "run", "images", "epochs", "seeds"
+    );
     for job in jobs {
         let time = seconds(job, estimator);
         total += time;
@@ -216,16 +244,17 @@ impl Report<'_> {
                 command: &command,
                 only: self.selection.item(),
             };
-            let mut images = |seed: &RunResult, split: Split| {
-                data.get(&seed.config.dataset, split).ok()
-            };
+            let mut images =
+                |seed: &RunResult, split: Split| data.get(&seed.config.dataset, split).ok();
             hw_report::write(&page::page(&input, &mut images), &folder, &paper.slug)?;
             all_cells.extend(cells.iter().cloned());
             all_claims.push((paper.slug.clone(), claims.clone()));
             parts.push((paper, results, cells, claims));
         }
-        let parts: Vec<_> =
-            parts.iter().map(|(p, r, c, k)| (*p, r, c.as_slice(), k.as_slice())).collect();
+        let parts: Vec<_> = parts
+            .iter()
+            .map(|(p, r, c, k)| (*p, r, c.as_slice(), k.as_slice()))
+            .collect();
         hw_report::write(&front::front(&parts, profile, &command), &folder, "index")?;
         let summary = export::summary(profile, synthetic, &all_cells, &all_claims);
         let text = serde_json::to_string_pretty(&summary).context("cells as JSON")?;
@@ -239,8 +268,10 @@ impl Report<'_> {
     }
 
     fn command(&self) -> String {
-        let mut command =
-            format!("cargo xtask reproduce-all --profile {}", self.args.profile.name());
+        let mut command = format!(
+            "cargo xtask reproduce-all --profile {}",
+            self.args.profile.name()
+        );
         if let Some(only) = &self.args.only {
             command.push_str(&format!(" --only {only}"));
         }

@@ -71,9 +71,19 @@ pub(crate) fn page(input: &PageInput<'_>, images: Images<'_>) -> Document {
         }
     }
     if !paper.flaws.is_empty() {
-        let items = paper.flaws.iter().map(|flaw| Text::from(flaw.text.as_str())).collect();
-        let list = Block::List { ordered: false, items };
-        sections.push(Section::new("What is wrong with the original evaluation", vec![list]));
+        let items = paper
+            .flaws
+            .iter()
+            .map(|flaw| Text::from(flaw.text.as_str()))
+            .collect();
+        let list = Block::List {
+            ordered: false,
+            items,
+        };
+        sections.push(Section::new(
+            "What is wrong with the original evaluation",
+            vec![list],
+        ));
     }
     sections.push(runs_section(input));
     Document {
@@ -82,7 +92,10 @@ pub(crate) fn page(input: &PageInput<'_>, images: Images<'_>) -> Document {
         banner: synthetic_banner(input.results),
         lead: lead(input),
         sections,
-        footer: Text::from("Made by ").code(input.command).plain(". ").link("All papers", "index.html"),
+        footer: Text::from("Made by ")
+            .code(input.command)
+            .plain(". ")
+            .link("All papers", "index.html"),
     }
 }
 
@@ -109,14 +122,22 @@ fn lead(input: &PageInput<'_>) -> Vec<Block> {
         let label = format!("test accuracy, {}", main.decl.label());
         let value = format::percent_spread(average, spread, 2);
         figures.push(KeyFigure::new(label, value, main.scale()));
-        let seconds: Vec<f64> = main.seeds.iter().filter_map(|seed| seed.train_seconds).collect();
+        let seconds: Vec<f64> = main
+            .seeds
+            .iter()
+            .filter_map(|seed| seed.train_seconds)
+            .collect();
         if let Ok(seconds) = hw_eval::statistics::mean(&seconds) {
             let detail = format!(
                 "mean a seed, on {}; the document: about {} minutes on its own machine",
                 machine(input.results),
                 format::fixed(paper.printed_minutes, 0)
             );
-            figures.push(KeyFigure::new("training time", format::duration(seconds), detail));
+            figures.push(KeyFigure::new(
+                "training time",
+                format::duration(seconds),
+                detail,
+            ));
         }
     }
     blocks.push(Block::KeyFigures(figures));
@@ -125,7 +146,9 @@ fn lead(input: &PageInput<'_>) -> Vec<Block> {
 }
 
 fn main_accuracy(paper: &Paper, results: &PaperResults<'_>) -> Result<Vec<f64>, String> {
-    Ok(results.values(&format!("{}.accuracy", paper.main_run).parse()?)?.values)
+    Ok(results
+        .values(&format!("{}.accuracy", paper.main_run).parse()?)?
+        .values)
 }
 
 fn scale_sentence(input: &PageInput<'_>) -> String {
@@ -140,7 +163,10 @@ fn scale_sentence(input: &PageInput<'_>) -> String {
             all - full
         )
     };
-    format!("Profile {}. {scale} Each number stands with its scale.", input.profile)
+    format!(
+        "Profile {}. {scale} Each number stands with its scale.",
+        input.profile
+    )
 }
 
 fn machine(results: &PaperResults<'_>) -> String {
@@ -159,13 +185,25 @@ pub(crate) fn tally(cells: &[JudgedCell]) -> KeyFigure {
     let agree = count(|s| matches!(s, Standing::Agrees { .. }));
     let differ = count(|s| matches!(s, Standing::Differs { .. }));
     let other = printed.len() - agree - differ;
-    let detail = format!("{differ} differ, {other} not comparable; {} cells in all", cells.len());
-    KeyFigure::new("printed values that agree", format!("{agree} of {}", agree + differ), detail)
+    let detail = format!(
+        "{differ} differ, {other} not comparable; {} cells in all",
+        cells.len()
+    );
+    KeyFigure::new(
+        "printed values that agree",
+        format!("{agree} of {}", agree + differ),
+        detail,
+    )
 }
 
 /// How many claims came out.
 pub(crate) fn claims_tally(claims: &[JudgedClaim]) -> KeyFigure {
-    let count = |verdict: &str| claims.iter().filter(|c| c.verdict.name() == verdict).count();
+    let count = |verdict: &str| {
+        claims
+            .iter()
+            .filter(|c| c.verdict.name() == verdict)
+            .count()
+    };
     let detail = format!(
         "{} not reproduced, {} within noise, {} not tested",
         count("not reproduced"),
@@ -188,7 +226,11 @@ pub(crate) fn badge(verdict: &Verdict) -> Text {
 }
 
 fn claims_section(input: &PageInput<'_>) -> Section {
-    let columns = vec![Column::text("claim"), Column::text("verdict"), Column::text("test")];
+    let columns = vec![
+        Column::text("claim"),
+        Column::text("verdict"),
+        Column::text("test"),
+    ];
     let mut table = hw_report::Table::new("The claims, checked", columns);
     for claim in input.claims {
         let mut text = Cell::new(format!("{}. {}", claim.id, claim.text));
@@ -196,9 +238,17 @@ fn claims_section(input: &PageInput<'_>) -> Section {
             text = text.detail(remark.as_str());
         }
         let checks: Vec<String> = claim.judgements.iter().map(judgement_text).collect();
-        table = table.row(vec![text, Cell::new(badge(&claim.verdict)), Cell::new(checks.join(" "))]);
+        table = table.row(vec![
+            text,
+            Cell::new(badge(&claim.verdict)),
+            Cell::new(checks.join(" ")),
+        ]);
     }
-    for verdict in [Verdict::Reproduced, Verdict::NotReproduced, Verdict::WithinNoise] {
+    for verdict in [
+        Verdict::Reproduced,
+        Verdict::NotReproduced,
+        Verdict::WithinNoise,
+    ] {
         table = table.note(badge(&verdict).plain(" ").plain(verdict.description()));
     }
     table = table.note(
@@ -221,14 +271,26 @@ fn judgement_text(judgement: &Judgement) -> String {
 }
 
 fn comparison_text(rival: &str, comparison: &Comparison) -> String {
-    let versus = if rival.is_empty() { String::new() } else { format!("against {rival} ") };
-    let Some(difference) = comparison.difference else { return String::new() };
+    let versus = if rival.is_empty() {
+        String::new()
+    } else {
+        format!("against {rival} ")
+    };
+    let Some(difference) = comparison.difference else {
+        return String::new();
+    };
     let points = |value: f64| format::signed(value * 100.0, 2);
     let interval = comparison.interval.map_or_else(String::new, |interval| {
         let level = format::percent(comparison.level, 0);
-        format!(" [{}, {}] at {level}", points(interval.low), points(interval.high))
+        format!(
+            " [{}, {}] at {level}",
+            points(interval.low),
+            points(interval.high)
+        )
     });
-    let p = comparison.p.map_or_else(String::new, |p| format!(", p = {}", format::significant(p, 2)));
+    let p = comparison.p.map_or_else(String::new, |p| {
+        format!(", p = {}", format::significant(p, 2))
+    });
     format!("; {versus}{} points{interval}{p}", points(difference))
 }
 
@@ -245,7 +307,8 @@ fn table(declared: &Table, results: &PaperResults<'_>) -> hw_report::Table {
         for (cell, column) in row.cells.iter().zip(&declared.columns) {
             cells.push(match (judge_cell(cell, results), &cell.text) {
                 (Some(judged), _) => {
-                    if let Standing::Agrees { rule } | Standing::Differs { rule, .. } = &judged.verdict
+                    if let Standing::Agrees { rule } | Standing::Differs { rule, .. } =
+                        &judged.verdict
                         && !rules.contains(rule)
                     {
                         rules.push(rule.clone());
@@ -257,7 +320,11 @@ fn table(declared: &Table, results: &PaperResults<'_>) -> hw_report::Table {
                 (None, None) => Cell::new("–"),
             });
         }
-        let kind = if row.emphasis { RowKind::Emphasised } else { RowKind::Normal };
+        let kind = if row.emphasis {
+            RowKind::Emphasised
+        } else {
+            RowKind::Normal
+        };
         table.rows.push(Row { cells, kind });
     }
     for rule in rules {
@@ -273,7 +340,9 @@ fn table(declared: &Table, results: &PaperResults<'_>) -> hw_report::Table {
 fn assumptions(table: &Table, results: &PaperResults<'_>) -> Vec<String> {
     let mut notes = Vec::new();
     for cell in table.rows.iter().flat_map(|row| &row.cells) {
-        let Some(job) = cell.value.as_ref().and_then(|term| results.job(&term.run)) else { continue };
+        let Some(job) = cell.value.as_ref().and_then(|term| results.job(&term.run)) else {
+            continue;
+        };
         if let Some(note) = &job.decl.note {
             let note = format!("{}: {note}", job.decl.label());
             if !notes.contains(&note) {
@@ -355,15 +424,30 @@ fn layer_table(declared: &LayerTable, results: &PaperResults<'_>) -> hw_report::
         .models
         .iter()
         .map(|row| {
-            let ours = results.job(&row.run).and_then(|job| job.seeds.first()).and_then(|seed| {
-                let spec = seed.config.model_spec(seed.input, seed.classes.len()).ok()?;
-                Some(layers::paper_layers(&spec.resolve().ok()?))
-            });
-            let label = results.job(&row.run).map_or(row.run.as_str(), |job| job.decl.label());
-            (label.to_string(), row.printed.clone(), ours.unwrap_or_default())
+            let ours = results
+                .job(&row.run)
+                .and_then(|job| job.seeds.first())
+                .and_then(|seed| {
+                    let spec = seed
+                        .config
+                        .model_spec(seed.input, seed.classes.len())
+                        .ok()?;
+                    Some(layers::paper_layers(&spec.resolve().ok()?))
+                });
+            let label = results
+                .job(&row.run)
+                .map_or(row.run.as_str(), |job| job.decl.label());
+            (
+                label.to_string(),
+                row.printed.clone(),
+                ours.unwrap_or_default(),
+            )
         })
         .collect();
-    let width = rows.iter().map(|(_, printed, ours)| printed.len().max(ours.len())).max();
+    let width = rows
+        .iter()
+        .map(|(_, printed, ours)| printed.len().max(ours.len()))
+        .max();
     let width = width.unwrap_or(0);
     let mut columns = vec![Column::text("model"), Column::text("")];
     columns.extend((1..=width).map(|number| Column::text(format!("layer {number}"))));
@@ -401,7 +485,12 @@ fn runs_section(input: &PageInput<'_>) -> Section {
             let c = &seed.config;
             format!(
                 "{} on {} ({}), {} lr {}, batch {}",
-                c.model, seed.data.dataset, seed.data.edition, c.optimizer.name(), c.learning_rate, c.batch
+                c.model,
+                seed.data.dataset,
+                seed.data.edition,
+                c.optimizer.name(),
+                c.learning_rate,
+                c.batch
             )
         });
         let mut settings = Cell::new(settings);
@@ -411,7 +500,8 @@ fn runs_section(input: &PageInput<'_>) -> Section {
                 .iter()
                 .map(|(rate, accuracy)| format!("{rate}: {}", format::percent(*accuracy, 2)))
                 .collect();
-            settings = settings.detail(format!("validation accuracy by rate: {}", tried.join(", ")));
+            settings =
+                settings.detail(format!("validation accuracy by rate: {}", tried.join(", ")));
         }
         let mut folders = Text::new();
         for seed in &job.seeds {
@@ -419,11 +509,16 @@ fn runs_section(input: &PageInput<'_>) -> Section {
             folders = folders.plain(" ");
         }
         for failure in &job.failures {
-            let seed = failure.seed.map_or_else(String::new, |seed| format!("seed {seed}: "));
-            folders = folders.badge(BadgeKind::Bad, "failed").plain(format!(" {seed}{}", failure.problem));
+            let seed = failure
+                .seed
+                .map_or_else(String::new, |seed| format!("seed {seed}: "));
+            folders = folders
+                .badge(BadgeKind::Bad, "failed")
+                .plain(format!(" {seed}{}", failure.problem));
         }
         let rates: Vec<f64> = job.seeds.iter().filter_map(rate).collect();
-        let rate = hw_eval::statistics::mean(&rates).map_or("–".into(), |r| format::count(r as u64));
+        let rate =
+            hw_eval::statistics::mean(&rates).map_or("–".into(), |r| format::count(r as u64));
         table = table.row(vec![
             Cell::new(job.decl.label()).detail(job.decl.id.as_str()),
             Cell::new(job.scale()),

@@ -10,8 +10,10 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, HashSet};
 
 /// All papers, in the order they are reported.
-const SOURCES: &[(&str, &str)] =
-    &[("simple-cnn-bn.toml", include_str!("../../papers/simple-cnn-bn.toml"))];
+const SOURCES: &[(&str, &str)] = &[(
+    "simple-cnn-bn.toml",
+    include_str!("../../papers/simple-cnn-bn.toml"),
+)];
 
 /// One paper.
 #[derive(Debug, Deserialize)]
@@ -280,7 +282,11 @@ impl Paper {
         }
         for claim in &self.claims {
             for check in &claim.checks {
-                terms.extend(check.terms().map(|term| (format!("claim {}", claim.id), term)));
+                terms.extend(
+                    check
+                        .terms()
+                        .map(|term| (format!("claim {}", claim.id), term)),
+                );
             }
         }
         terms
@@ -324,15 +330,26 @@ impl Paper {
             .filter(|(_, term)| term.run == run)
             .filter_map(|(_, term)| term.variant.as_deref())
             .collect();
-        self.variants.iter().filter(|v| wanted.contains(v.id.as_str())).collect()
+        self.variants
+            .iter()
+            .filter(|v| wanted.contains(v.id.as_str()))
+            .collect()
     }
 
     fn resolve_likes(&mut self) -> Result<()> {
         for index in 0..self.runs.len() {
-            let Some(like) = self.runs[index].like.clone() else { continue };
-            let base = self.runs[..index].iter().find(|run| run.id == like).cloned();
+            let Some(like) = self.runs[index].like.clone() else {
+                continue;
+            };
+            let base = self.runs[..index]
+                .iter()
+                .find(|run| run.id == like)
+                .cloned();
             let Some(base) = base else {
-                bail!("run {}: like = \"{like}\" names no earlier run", self.runs[index].id);
+                bail!(
+                    "run {}: like = \"{like}\" names no earlier run",
+                    self.runs[index].id
+                );
             };
             let run = &mut self.runs[index];
             run.model = run.model.take().or(base.model);
@@ -340,7 +357,11 @@ impl Paper {
             run.optimizer = run.optimizer.or(base.optimizer);
             if run.tune.is_none() {
                 run.learning_rate = run.learning_rate.or(base.learning_rate);
-                run.tune = if run.learning_rate.is_some() { None } else { base.tune };
+                run.tune = if run.learning_rate.is_some() {
+                    None
+                } else {
+                    base.tune
+                };
             }
             run.batch = run.batch.or(base.batch);
             run.epochs = run.epochs.or(base.epochs);
@@ -394,7 +415,11 @@ impl Paper {
         }
         for section in &self.sections {
             for table in &section.tables {
-                if table.rows.iter().any(|row| row.cells.len() != table.columns.len()) {
+                if table
+                    .rows
+                    .iter()
+                    .any(|row| row.cells.len() != table.columns.len())
+                {
                     bail!("{}: a row has not one cell a column", table.id);
                 }
             }
@@ -405,7 +430,11 @@ impl Paper {
                 {
                     bail!("{}: not one printed value a run", figure.id);
                 }
-                if figure.lines.iter().any(|line| line.values.len() != figure.x.len()) {
+                if figure
+                    .lines
+                    .iter()
+                    .any(|line| line.values.len() != figure.x.len())
+                {
                     bail!("{}: a line has not one value an x", figure.id);
                 }
             }

@@ -107,7 +107,10 @@ impl JobResult {
         let count = self.seeds.len();
         let plural = if count == 1 { "" } else { "s" };
         let images = hw_report::format::count_with(images as u64, ",");
-        format!("{images} images, {} epochs, {count} seed{plural}", self.epochs)
+        format!(
+            "{images} images, {} epochs, {count} seed{plural}",
+            self.epochs
+        )
     }
 }
 
@@ -143,7 +146,10 @@ impl<'a> PaperResults<'a> {
         }
         let images = job.seeds.first().map(|seed| seed.metrics.samples);
         let test_images = images.filter(|_| term.quantity.is_accuracy());
-        Ok(Values { values, test_images })
+        Ok(Values {
+            values,
+            test_images,
+        })
     }
 
     /// The verdict on one check of a claim.
@@ -170,8 +176,16 @@ impl<'a> PaperResults<'a> {
             (Side::Term(a), Side::Term(b)) if a.quantity.is_structural() => {
                 let (a, b) = (self.values(a)?, self.values(b)?);
                 let holds = a.values[0] > b.values[0];
-                let verdict = if holds { Verdict::Reproduced } else { Verdict::NotReproduced };
-                Ok(Judgement { text, verdict, comparisons: Vec::new() })
+                let verdict = if holds {
+                    Verdict::Reproduced
+                } else {
+                    Verdict::NotReproduced
+                };
+                Ok(Judgement {
+                    text,
+                    verdict,
+                    comparisons: Vec::new(),
+                })
             }
             (Side::Term(a), Side::Term(b)) => {
                 let (a, b) = (runs(self.values(a)?), runs(self.values(b)?));
@@ -193,11 +207,17 @@ impl<'a> PaperResults<'a> {
                     .iter()
                     .map(|term| Ok((term.run.clone(), runs(self.values(term)?))))
                     .collect::<Result<_, String>>()?;
-                let named: Vec<(&str, &Runs)> =
-                    others.iter().map(|(name, runs)| (name.as_str(), runs)).collect();
+                let named: Vec<(&str, &Runs)> = others
+                    .iter()
+                    .map(|(name, runs)| (name.as_str(), runs))
+                    .collect();
                 let outcome = best_of(&candidate, &named, alpha);
                 let pairs = outcome.rivals.into_iter().map(|r| (r.name, r.comparison));
-                Ok(Judgement { text, verdict: outcome.verdict, comparisons: pairs.collect() })
+                Ok(Judgement {
+                    text,
+                    verdict: outcome.verdict,
+                    comparisons: pairs.collect(),
+                })
             }
             _ => Err("no test is defined for this check".into()),
         }
@@ -210,7 +230,10 @@ fn reversed(c: Comparison) -> Comparison {
         Verdict::NotReproduced => Verdict::Reproduced,
         other => other,
     };
-    let flip = |i: hw_eval::Interval| hw_eval::Interval { low: -i.high, high: -i.low };
+    let flip = |i: hw_eval::Interval| hw_eval::Interval {
+        low: -i.high,
+        high: -i.low,
+    };
     Comparison {
         verdict,
         difference: c.difference.map(|d| -d),
@@ -231,7 +254,13 @@ fn runs(values: Values) -> Runs {
 fn value(seed: &RunResult, term: &Term) -> Option<f64> {
     let metrics = match &term.variant {
         None => &seed.metrics,
-        Some(id) => &seed.variants.iter().find(|variant| variant.id == *id)?.metrics,
+        Some(id) => {
+            &seed
+                .variants
+                .iter()
+                .find(|variant| variant.id == *id)?
+                .metrics
+        }
     };
     match term.quantity {
         Quantity::Test(metric) => metrics.get(metric),
@@ -271,7 +300,10 @@ pub(crate) fn overall(judgements: &[Judgement]) -> Verdict {
         Verdict::Reproduced => 3,
     };
     let verdicts = judgements.iter().map(|judgement| &judgement.verdict);
-    verdicts.min_by_key(|verdict| rank(verdict)).cloned().unwrap_or(Verdict::NotTested {
-        reason: "the claim has no check".into(),
-    })
+    verdicts
+        .min_by_key(|verdict| rank(verdict))
+        .cloned()
+        .unwrap_or(Verdict::NotTested {
+            reason: "the claim has no check".into(),
+        })
 }

@@ -42,7 +42,10 @@ fn var(values: &[f32], shape: &[usize]) -> Var {
 /// Gradients that are exactly those given: the derivative of `Σ w g` by `w` is `g`.
 fn gradients(parameters: &[(String, Var)], given: &HashMap<String, Vec<f32>>) -> GradStore {
     let mut loss = Tensor::new(0f32, &Device::Cpu).unwrap();
-    for (name, var) in parameters.iter().filter(|(name, _)| given.contains_key(name)) {
+    for (name, var) in parameters
+        .iter()
+        .filter(|(name, _)| given.contains_key(name))
+    {
         let g = Tensor::from_slice(&given[name], var.shape(), &Device::Cpu).unwrap();
         let product = var.as_tensor().mul(&g).unwrap().sum_all().unwrap();
         loss = loss.add(&product).unwrap();
@@ -169,7 +172,10 @@ fn a_slot_of_another_length_is_refused_by_its_name_and_both_lengths() {
     let (parameters, mut state) = adam_state();
     state.get_mut("moment1.bias").unwrap().push(0.0);
     let problem = refusal(&parameters, state);
-    assert_eq!(problem, "optimizer state 'moment1.bias' has 3 numbers, not 2");
+    assert_eq!(
+        problem,
+        "optimizer state 'moment1.bias' has 3 numbers, not 2"
+    );
 }
 
 #[test]

@@ -1,0 +1,289 @@
+//! Configurations, folders and files that are refused, each by name.
+
+use crate::support::{self, checkpoints, complete, digits, experiment, go_until, resume};
+use candle_core::Device;
+use hw_kernels::optim::AdamEpsilon;
+use hw_models::weights;
+use hw_train::checkpoint::{self, BEST, LAST};
+use hw_train::experiment::CONFIG;
+use hw_train::run::RUN;
+use hw_train::{EarlyStopping, Event, Experiment, Optimizer, RunOptions, TrainConfig, TrainError};
+use std::path::Path;
+
+/// As short a run as still has an event inside its epoch.
+fn config() -> TrainConfig {
+    TrainConfig {
+        epochs: 1,
+        limit: Some(336),
+        ..support::config()
+    }
+}
+
+fn refused(config: TrainConfig) -> TrainError {
+    match Experiment::new(config, digits(), None) {
+        Err(error) => error,
+        Ok(_) => panic!("the configuration was taken"),
+    }
+}
+
+/// The field and the value that the refusal names.
+fn field(config: TrainConfig) -> (&'static str, String) {
+    match refused(config) {
+        TrainError::Config { field, value, .. } => (field, value),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn numbers_out_of_their_range_are_refused_by_their_fields_name() {
+    let with = |change: &dyn Fn(&mut TrainConfig)| {
+        let mut config = config();
+        change(&mut config);
+        field(config)
+    };
+    assert_eq!(with(&|c| c.batch = 0), ("batch", "0".into()));
+    assert_eq!(with(&|c| c.epochs = 0), ("epochs", "0".into()));
+    assert_eq!(with(&|c| c.limit = Some(0)), ("limit", "0".into()));
+    assert_eq!(with(&|c| c.probe = Some(0)), ("probe", "0".into()));
+    for rate in [f32::NAN, f32::INFINITY, 0.0, -0.1] {
+        let expected = ("learning rate", rate.to_string());
+        assert_eq!(with(&|c| c.learning_rate = rate), expected);
+    }
+    for fraction in [1.0, -0.1, f64::NAN] {
+        let expected = ("val-fraction", fraction.to_string());
+        assert_eq!(with(&|c| c.val_fraction = fraction), expected);
+    }
+}
+
+#[test]
+fn early_stopping_without_a_validation_set_is_refused() {
+    let stopping = |min_delta, val_fraction| TrainConfig {
+        val_fraction,
+        early_stopping: Some(EarlyStopping {
+            patience: 2,
+            min_delta,
+        }),
+        ..config()
+    };
+    assert_eq!(field(stopping(0.0, 0.0)).0, "early stopping");
+    for min_delta in [f64::NAN, -0.5] {
+        assert_eq!(
+            field(stopping(min_delta, 0.1)).0,
+            "early stopping's min-delta"
+        );
+    }
+}
+
+#[test]
+fn an_update_rules_constants_are_refused_by_name() {
+    let adam = |beta1, beta2, eps| Optimizer::Adam {
+        beta1,
+        beta2,
+        eps,
+        epsilon: AdamEpsilon::Raw,
+    };
+    let adagrad = |eps, initial_accumulator| Optimizer::Adagrad {
+        eps,
+        initial_accumulator,
+    };
+    let cases = [
+        (Optimizer::Momentum { momentum: 1.0 }, "momentum"),
+        (adagrad(0.0, 0.0), "adagrad's eps"),
+        (adagrad(1e-7, -1.0), "adagrad's initial accumulator"),
+        (adam(1.0, 0.999, 1e-8), "adam's beta1"),
+        (adam(0.9, f32::NAN, 1e-8), "adam's beta2"),
+        (adam(0.9, 0.999, 0.0), "adam's eps"),
+    ];
+    for (optimizer, name) in cases {
+        let config = TrainConfig {
+            optimizer,
+            ..config()
+        };
+        assert_eq!(field(config).0, name);
+    }
+}
+
+#[test]
+fn an_unknown_model_is_refused_with_the_names_there_are() {
+    let message = refused(TrainConfig {
+        model: "lenet6".into(),
+        ..config()
+    })
+    .to_string();
+    assert!(
+        message.contains("lenet6") && message.contains("lenet5"),
+        "{message}"
+    );
+}
+
+#[test]
+fn an_unknown_optimizer_is_refused_with_the_names_there_are() {
+    let message = "adamax".parse::<Optimizer>().unwrap_err();
+    assert_eq!(
+        message,
+        "unknown optimizer 'adamax'; known: sgd, momentum, adagrad, adam"
+    );
+}
+
+#[test]
+fn a_config_file_with_an_unknown_field_is_refused_with_file_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.json");
+    std::fs::write(&path, "{\"batch\": 8,\n\"momentun\": 0.9}").unwrap();
+    let message = TrainConfig::read(&path).unwrap_err().to_string();
+    for part in ["config.json", "momentun", "line 2"] {
+        assert!(message.contains(part), "'{part}' is not in: {message}");
+    }
+    let missing = TrainConfig::read(&folder.path().join("none.json")).unwrap_err();
+    assert!(missing.to_string().contains("none.json"));
+}
+
+#[test]
+fn a_config_file_survives_writing_and_reading() {
+    let (folder, _) = complete(&experiment(config()));
+    assert_eq!(hw_train::read_config(folder.path()).unwrap(), config());
+}
+
+fn start(experiment: &Experiment, folder: &Path) -> TrainError {
+    experiment
+        .start(folder, RunOptions::new(&mut |_| {}))
+        .unwrap_err()
+}
+
+#[test]
+fn a_folder_with_a_run_is_no_place_to_start_another() {
+    let (one, other) = (experiment(config()), experiment(other_config()));
+    let (folder, _) = complete(&one);
+    let before = checkpoints(folder.path());
+    for experiment in [&one, &other] {
+        match start(experiment, folder.path()) {
+            TrainError::Occupied { found, .. } => assert_eq!(found, one.id()),
+            wrong => panic!("{wrong}"),
+        }
+    }
+    assert!(checkpoints(folder.path()) == before);
+}
+
+fn other_config() -> TrainConfig {
+    TrainConfig {
+        seed: 2,
+        ..config()
+    }
+}
+
+#[test]
+fn a_run_does_not_go_on_under_another_configuration() {
+    let (one, other) = (experiment(config()), experiment(other_config()));
+    let (folder, _) = complete(&one);
+    let folder = folder.path();
+    let before = checkpoints(folder);
+    let check = || match resume(&other, folder).unwrap_err() {
+        TrainError::OtherRun {
+            found, expected, ..
+        } => assert_eq!((found.as_str(), expected.as_str()), (one.id(), other.id())),
+        wrong => panic!("{wrong}"),
+    };
+    check();
+    // The checkpoint says whose it is too.
+    std::fs::remove_file(folder.join(RUN)).unwrap();
+    check();
+    assert!(checkpoints(folder) == before);
+}
+
+#[test]
+fn a_run_does_not_go_on_with_other_data() {
+    let (folder, _) = complete(&experiment(config()));
+    let fewer: Vec<u32> = (0..690).collect();
+    let changed = std::sync::Arc::new(digits().subset(&fewer));
+    let experiment = Experiment::new(config(), changed, None).unwrap();
+    let error = resume(&experiment, folder.path()).unwrap_err();
+    assert!(matches!(error, TrainError::OtherRun { .. }), "{error}");
+}
+
+#[test]
+fn an_empty_folder_holds_no_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let missing = |error| match error {
+        TrainError::NoRun { missing, path } => {
+            assert_eq!(path, folder);
+            missing
+        }
+        other => panic!("{other}"),
+    };
+    let resumed = resume(&experiment(config()), folder).unwrap_err();
+    assert_eq!(missing(resumed), CONFIG);
+    let read = hw_train::read_config(folder).unwrap_err();
+    assert_eq!(missing(read), CONFIG);
+    let opened = checkpoint::open(folder, &Device::Cpu).unwrap_err();
+    assert_eq!(missing(opened), BEST);
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0);
+}
+
+/// What a stopped run says when its safe point was changed so.
+fn damaged(change: impl Fn(&mut weights::Contents)) -> String {
+    let experiment = experiment(config());
+    let folder = tempfile::tempdir().unwrap();
+    go_until(&experiment, folder.path(), |event| {
+        matches!(event, Event::Step { .. })
+    });
+    let path = folder.path().join(LAST);
+    let mut contents = weights::read(&path).unwrap();
+    change(&mut contents);
+    weights::write(&path, &contents).unwrap();
+    resume(&experiment, folder.path()).unwrap_err().to_string()
+}
+
+#[test]
+fn a_damaged_safe_point_is_refused_with_its_file_and_what_is_wrong() {
+    type Damage = fn(&mut weights::Contents);
+    let cases: [(Damage, &str); 5] = [
+        (|c| drop(c.metadata.remove("progress")), "no 'progress'"),
+        (
+            |c| c.metadata["progress"]["step"] = "ten".into(),
+            "'progress'",
+        ),
+        (
+            |c| drop(c.tensors.remove("state.moment2.fc1.bias")),
+            "'moment2.fc1.bias' is missing",
+        ),
+        (
+            |c| {
+                let spare = c.tensors["state.moment1.fc1.bias"].clone();
+                c.tensors.insert("state.moment3.fc1.bias".into(), spare);
+            },
+            "'moment3.fc1.bias' belongs to no parameter",
+        ),
+        (|c| drop(c.tensors.remove("fc1.weight")), "fc1.weight"),
+    ];
+    for (change, problem) in cases {
+        let message = damaged(change);
+        assert!(message.contains(LAST), "{message}");
+        assert!(message.contains(problem), "{message}");
+    }
+}
+
+#[test]
+fn a_truncated_safe_point_is_refused_with_its_file() {
+    let experiment = experiment(config());
+    let (folder, _) = complete(&experiment);
+    let path = folder.path().join(LAST);
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let message = resume(&experiment, folder.path()).unwrap_err().to_string();
+    assert!(message.contains(LAST), "{message}");
+}
+
+#[test]
+fn weights_that_no_run_wrote_are_no_checkpoint() {
+    let (folder, _) = complete(&experiment(config()));
+    let trained = checkpoint::open(folder.path(), &Device::Cpu).unwrap();
+    let path = folder.path().join("bare.safetensors");
+    trained.network.save(&path).unwrap();
+    let error = checkpoint::open(&path, &Device::Cpu).unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.contains("bare.safetensors") && message.contains("'stamp'"),
+        "{message}"
+    );
+}

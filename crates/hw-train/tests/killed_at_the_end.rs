@@ -1,4 +1,5 @@
 //! A run that is killed between its last epoch and its last word must not train on when resumed.
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 use hw_data::glyphs::{GlyphConfig, generate};
 use hw_data::{GlyphSet, Split};
@@ -17,7 +18,10 @@ fn a_run_stopped_early_and_killed_before_it_said_so_trains_no_further_epoch() {
         learning_rate: 1e-20,
         epochs: 5,
         monitor: Monitor::ValAccuracy,
-        early_stopping: Some(EarlyStopping { patience: 1, min_delta: 0.0 }),
+        early_stopping: Some(EarlyStopping {
+            patience: 1,
+            min_delta: 0.0,
+        }),
         ..TrainConfig::default()
     };
     let experiment = Experiment::new(config, Arc::new(digits), None).unwrap();
@@ -30,7 +34,9 @@ fn a_run_stopped_early_and_killed_before_it_said_so_trains_no_further_epoch() {
     let mut last = weights::read(&run.join(LAST)).unwrap();
     last.metadata["progress"]["finished"] = false.into();
     weights::write(&run.join(LAST), &last).unwrap();
-    let resumed = experiment.resume(run, RunOptions::new(&mut |_| {})).unwrap();
+    let resumed = experiment
+        .resume(run, RunOptions::new(&mut |_| {}))
+        .unwrap();
     assert_eq!(resumed.history.len(), 2);
     assert!(checkpoints(run) == whole);
 }

@@ -1,4 +1,5 @@
 //! Every update rule against PyTorch and Keras, step by step, and its state across a stop.
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor, Var};
@@ -148,14 +149,16 @@ fn a_parameter_without_a_gradient_stays_as_it_is() {
     }
 }
 
-fn adam_state() -> (Vec<(String, Var)>, BTreeMap<String, Vec<f32>>) {
+type Slots = BTreeMap<String, Vec<f32>>;
+
+fn adam_state() -> (Vec<(String, Var)>, Slots) {
     let parameters = parameters(&golden());
     let state = OptimizerState::new(Optimizer::default(), &parameters).export(&parameters);
     assert_eq!(state.len(), 4);
     (parameters, state)
 }
 
-fn refusal(parameters: &[(String, Var)], state: BTreeMap<String, Vec<f32>>) -> String {
+fn refusal(parameters: &[(String, Var)], state: Slots) -> String {
     OptimizerState::import(Optimizer::default(), parameters, 1, state).unwrap_err()
 }
 

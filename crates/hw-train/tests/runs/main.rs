@@ -1,4 +1,5 @@
 //! Whole runs on small data: their bits, the weights they keep, what they refuse, what they log.
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 mod bits;
 mod divergence;

@@ -17,12 +17,12 @@ static DIGITS: LazyLock<[Arc<Dataset>; 2]> = LazyLock::new(|| {
 });
 
 /// 700 digits to train on.
-pub fn digits() -> Arc<Dataset> {
+pub(crate) fn digits() -> Arc<Dataset> {
     Arc::clone(&DIGITS[0])
 }
 
 /// `ann-bn` on 600 of them: 38 steps an epoch, 3 epochs.
-pub fn config() -> TrainConfig {
+pub(crate) fn config() -> TrainConfig {
     TrainConfig {
         model: "ann-bn".into(),
         dataset: "glyphs:digits".parse().unwrap(),
@@ -34,7 +34,7 @@ pub fn config() -> TrainConfig {
 }
 
 /// `ann-bn` with dropout before its last layer.
-pub fn with_dropout() -> ModelSpec {
+pub(crate) fn with_dropout() -> ModelSpec {
     let mut spec = zoo::spec("ann-bn", [1, 28, 28], 10).unwrap();
     let last = spec.layers.len() - 1;
     spec.layers.insert(last, Layer::Dropout { rate: 0.25 });
@@ -42,7 +42,7 @@ pub fn with_dropout() -> ModelSpec {
 }
 
 /// A run that draws from every random stream: start, order, noise and dropout.
-pub fn random_config() -> TrainConfig {
+pub(crate) fn random_config() -> TrainConfig {
     TrainConfig {
         spec: Some(with_dropout()),
         preprocess: Preprocess {
@@ -53,13 +53,13 @@ pub fn random_config() -> TrainConfig {
     }
 }
 
-pub fn experiment(config: TrainConfig) -> Experiment {
+pub(crate) fn experiment(config: TrainConfig) -> Experiment {
     let test = Some(Arc::clone(&DIGITS[1]));
     Experiment::new(config, digits(), test).unwrap()
 }
 
 /// A complete run in a folder of its own.
-pub fn complete(experiment: &Experiment) -> (TempDir, Outcome) {
+pub(crate) fn complete(experiment: &Experiment) -> (TempDir, Outcome) {
     let folder = tempfile::tempdir().unwrap();
     let outcome = experiment
         .start(folder.path(), RunOptions::new(&mut |_| {}))
@@ -69,7 +69,11 @@ pub fn complete(experiment: &Experiment) -> (TempDir, Outcome) {
 }
 
 /// Starts or goes on, and asks to stop when `stop` sees an event it likes.
-pub fn go_until(experiment: &Experiment, folder: &Path, stop: impl Fn(&Event) -> bool) -> Outcome {
+pub(crate) fn go_until(
+    experiment: &Experiment,
+    folder: &Path,
+    stop: impl Fn(&Event) -> bool,
+) -> Outcome {
     let cancel = hw_core::CancelToken::new();
     let mut observer = |event: &Event| {
         if stop(event) {
@@ -83,13 +87,16 @@ pub fn go_until(experiment: &Experiment, folder: &Path, stop: impl Fn(&Event) ->
     experiment.complete(folder, options).unwrap()
 }
 
-pub fn resume(experiment: &Experiment, folder: &Path) -> Result<Outcome> {
+pub(crate) fn resume(experiment: &Experiment, folder: &Path) -> Result<Outcome> {
     experiment.resume(folder, RunOptions::new(&mut |_| {}))
 }
 
 /// Complete copies of a run's folder, one at each event: what a kill at that moment leaves. Safe
 /// points are written every `checkpoint_every`.
-pub fn snapshots(experiment: &Experiment, checkpoint_every: Duration) -> Vec<(Event, TempDir)> {
+pub(crate) fn snapshots(
+    experiment: &Experiment,
+    checkpoint_every: Duration,
+) -> Vec<(Event, TempDir)> {
     let folder = tempfile::tempdir().unwrap();
     let mut copies = Vec::new();
     let mut observer = |event: &Event| copies.push((event.clone(), copy(folder.path())));
@@ -111,6 +118,6 @@ fn copy(folder: &Path) -> TempDir {
 }
 
 /// The bytes of both checkpoints.
-pub fn checkpoints(folder: &Path) -> [Vec<u8>; 2] {
+pub(crate) fn checkpoints(folder: &Path) -> [Vec<u8>; 2] {
     [BEST, LAST].map(|name| std::fs::read(folder.join(name)).unwrap())
 }

@@ -117,7 +117,7 @@ impl Network {
     /// [`ModelError::Kernel`] or [`ModelError::Tensor`] when the images do not have the model's
     /// input shape.
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
-        self.run(images, mode, true, &mut |_, _| {})
+        self.run(images, mode, false, &mut |_, _| {})
     }
 
     /// Like [`Self::forward`], showing each layer's name and output to `observer` and leaving the
@@ -126,7 +126,7 @@ impl Network {
     /// # Errors
     /// As [`Self::forward`].
     pub fn observe(&self, images: &Tensor, mode: Mode, observer: Observer<'_>) -> Result<Tensor> {
-        self.run(images, mode, false, observer)
+        self.run(images, mode, true, observer)
     }
 
     /// The first parameter, buffer or layer output that is not finite on these images, if any.
@@ -155,7 +155,7 @@ impl Network {
         &self,
         images: &Tensor,
         mode: Mode,
-        update: bool,
+        watched: bool,
         observer: Observer<'_>,
     ) -> Result<Tensor> {
         let (_, c, h, w) = images.dims4()?;
@@ -173,7 +173,7 @@ impl Network {
         let pass = Pass {
             network: self,
             mode,
-            update,
+            watched,
         };
         pass.chain(&self.model.layers, images.clone(), observer)
     }
@@ -192,17 +192,74 @@ impl Network {
 struct Pass<'a> {
     network: &'a Network,
     mode: Mode,
-    update: bool,
+    /// Whether someone looks at every layer's output; the moving statistics then stand still.
+    watched: bool,
 }
 
 impl Pass<'_> {
     fn chain(&self, layers: &[ResolvedLayer], x: Tensor, observer: Observer<'_>) -> Result<Tensor> {
-        let mut x = x;
-        for layer in layers {
+        let (mut x, mut rest) = (x, layers);
+        while let [layer, after @ ..] = rest {
+            if let [conv, act, pool, after @ ..] = rest
+                && let Some(pooled) = self.conv_relu_max_pool([conv, act, pool], &x)?
+            {
+                (x, rest) = (pooled, after);
+                continue;
+            }
             x = self.layer(layer, &x, observer)?;
             observer(&layer.name, &x);
+            rest = after;
         }
         Ok(x)
+    }
+
+    /// Convolution, ReLU and max-pooling in one pass over memory, where nobody watches the maps in
+    /// between; `None` for other layers.
+    fn conv_relu_max_pool(
+        &self,
+        layers: [&ResolvedLayer; 3],
+        x: &Tensor,
+    ) -> Result<Option<Tensor>> {
+        let [conv, act, pool] = layers.map(|layer| &layer.layer);
+        let relu = Layer::activation(hw_kernels::Activation::Relu);
+        let (
+            Layer::Conv {
+                kernel,
+                stride,
+                padding,
+                bias,
+                connections: None,
+                ..
+            },
+            Layer::MaxPool {
+                kernel: window,
+                stride: step,
+                padding: border,
+            },
+            false,
+        ) = (conv, pool, self.watched || *act != relu)
+        else {
+            return Ok(None);
+        };
+        let weight = self.network.tensor(layers[0], "weight")?;
+        let bias = match bias {
+            true => Some(self.network.tensor(layers[0], "bias")?.as_tensor()),
+            false => None,
+        };
+        let padding = padding.resolve(map_size(layers[0]), *kernel, *stride);
+        let conv = Conv2dConfig {
+            stride: *stride,
+            padding,
+        };
+        let padding = border.resolve(map_size(layers[2]), *window, *step);
+        let pool = Pool2dConfig {
+            kernel: *window,
+            stride: *step,
+            padding,
+        };
+        Ok(Some(hw_kernels::conv2d_relu_max_pool2d(
+            x, weight, bias, &conv, &pool,
+        )?))
     }
 
     fn layer(&self, layer: &ResolvedLayer, x: &Tensor, observer: Observer<'_>) -> Result<Tensor> {
@@ -321,7 +378,7 @@ impl Pass<'_> {
             )?);
         }
         let (y, stats) = hw_kernels::batch_norm_train(x, gamma, beta, eps)?;
-        if self.update {
+        if !self.watched {
             for (moving, batch) in [(mean, &stats.mean), (variance, &stats.variance)] {
                 let old = moving.as_tensor().to_vec1::<f32>()?;
                 let blend = |(old, new): (&f32, &f32)| old + momentum * (new - old);

@@ -138,6 +138,29 @@ fn batch_norm_statistics_move_in_training_and_stand_still_in_evaluation() {
 }
 
 #[test]
+fn layers_run_together_give_what_they_give_one_by_one() {
+    for name in ["bn-cnn", "lenet5", "simple-cnn"] {
+        let spec = zoo::spec(name, [1, 28, 28], 10).unwrap();
+        let network = Network::new(&spec, 3, &Device::Cpu).unwrap();
+        let x = images(3, [1, 28, 28], 8);
+        let together = network
+            .forward(&x, Mode::Eval)
+            .unwrap()
+            .to_vec2::<f32>()
+            .unwrap();
+        let mut watched = 0;
+        let one_by_one = network
+            .observe(&x, Mode::Eval, &mut |_, _| watched += 1)
+            .unwrap();
+        assert_eq!(watched, spec.layers.len(), "{name}");
+        let one_by_one = one_by_one.to_vec2::<f32>().unwrap();
+        for (a, b) in together.concat().iter().zip(one_by_one.concat()) {
+            assert!((a - b).abs() <= 1e-5 * (1.0 + b.abs()), "{name}: {a} {b}");
+        }
+    }
+}
+
+#[test]
 fn partly_connected_filters_ignore_the_maps_they_are_not_linked_to() {
     let spec = zoo::spec("lenet5-1998", [1, 28, 28], 10).unwrap();
     let network = Network::new(&spec, 1, &Device::Cpu).unwrap();

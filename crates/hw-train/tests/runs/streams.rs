@@ -2,7 +2,7 @@
 
 use crate::support::{complete, config, experiment, with_dropout};
 use candle_core::Device;
-use hw_models::{Network, weights};
+use hw_models::{Layer, ModelSpec, Network, weights};
 use hw_train::checkpoint::LAST;
 use hw_train::{Optimizer, Outcome, TrainConfig};
 
@@ -51,27 +51,46 @@ fn first_losses(outcome: &Outcome) -> Vec<f32> {
     outcome.history.iter().map(|e| e.last_losses[0]).collect()
 }
 
+/// The network without batch normalisation, so that each image stands for itself.
+fn without_batch_norm(mut spec: ModelSpec) -> ModelSpec {
+    spec.layers
+        .retain(|layer| !matches!(layer, Layer::BatchNorm { .. }));
+    spec
+}
+
 #[test]
 fn every_step_drops_other_cells() {
-    // One batch an epoch: the same images, the same weights; only the masks can differ.
-    let one_batch = TrainConfig {
-        batch: 600,
+    // One image, the same weights: only the masks can differ.
+    let dropped = TrainConfig {
+        spec: Some(without_batch_norm(with_dropout())),
+        limit: Some(1),
         ..config()
     };
-    let (_, plain) = standing_still(one_batch.clone());
-    let losses = first_losses(&plain);
-    assert!(losses.iter().all(|loss| (loss - losses[0]).abs() < 1e-5));
+    let plain = TrainConfig {
+        spec: None,
+        model: "ann".into(),
+        ..dropped.clone()
+    };
+    let losses = first_losses(&standing_still(plain).1);
+    assert!(losses[0] == losses[1] && losses[1] == losses[2]);
+    let losses = first_losses(&standing_still(dropped).1);
+    let distinct = losses[0] != losses[1] && losses[1] != losses[2] && losses[0] != losses[2];
+    assert!(distinct, "{losses:?}");
+}
 
-    let (_, dropped) = standing_still(TrainConfig {
-        spec: Some(with_dropout()),
-        ..one_batch
+#[test]
+fn the_score_of_an_epochs_batches_is_that_of_its_images() {
+    let (_, outcome) = standing_still(TrainConfig {
+        model: "ann".into(),
+        probe: Some(600),
+        ..config()
     });
-    let losses = first_losses(&dropped);
-    let distinct = |a: usize, b: usize| (losses[a] - losses[b]).abs() > 1e-5;
-    assert!(
-        distinct(0, 1) && distinct(1, 2) && distinct(0, 2),
-        "{losses:?}"
-    );
+    for epoch in &outcome.history {
+        let (train, probe) = (epoch.train, epoch.train_probe.unwrap());
+        assert_eq!((train.images, train.accuracy), (600, probe.accuracy));
+        assert!(train.accuracy > 0.0);
+        assert!((train.loss - probe.loss).abs() < 1e-5);
+    }
 }
 
 #[test]

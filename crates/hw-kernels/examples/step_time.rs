@@ -6,10 +6,14 @@ use candle_core::{Device, Tensor, Var};
 use hw_kernels::{Activation, Conv2dConfig, Pool2dConfig, Result, optim};
 use std::time::Instant;
 
+/// As the binaries have it: the system's allocator gives the large tensors of each step back to the
+/// kernel, and the page faults on taking them anew cost more than the arithmetic.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const BATCH: usize = 100;
 
 fn main() -> Result<()> {
-    hw_kernels::keep_freed_memory();
     let threads = std::env::args().nth(1).and_then(|text| text.parse().ok());
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0));
     let Ok(pool) = pool.build() else {

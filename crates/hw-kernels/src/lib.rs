@@ -1,6 +1,11 @@
 //! The layers of our networks as candle operations with exact gradients: fast kernels for f32 on
 //! the CPU, candle's own operations on every other device and type.
 //!
+//! [`cpu`] holds those kernels on plain slices, for code that wants no tensors; [`optim`] the
+//! optimizers' steps. What either computes depends neither on the number of threads nor on chance:
+//! random choices take a seed. A network's gradients flow only into tracked arguments, so an input
+//! image costs none.
+//!
 //! ```
 //! use candle_core::{Device, Tensor, Var};
 //! use hw_kernels::{Activation, Conv2dConfig, Pool2dConfig};
@@ -25,14 +30,12 @@ pub mod error;
 mod fallback;
 pub mod gemm;
 pub mod geometry;
-mod memory;
 mod ops;
 pub mod optim;
 
 pub use activation::Activation;
 pub use error::{KernelError, Result};
 pub use geometry::{Conv2dConfig, Padding, Pool2dConfig, Windows};
-pub use memory::keep_freed_memory;
 pub use ops::{
     BatchStats, activate, avg_pool2d, batch_norm_eval, batch_norm_train, channel_scale_shift,
     conv2d, conv2d_relu_max_pool2d, dropout, global_avg_pool, linear, log_softmax, max_pool2d, rbf,

@@ -218,14 +218,13 @@ unsafe fn place_rows<V: Vector>(
     // What the blocks do not reach.
     plane[2 * height * pitch..].fill(0.0);
     let reached = 2 * width.next_multiple_of(BLOCK);
-    for row in 0..height {
+    for line in 0..2 * height {
         if reached < pitch {
-            for line in [2 * row, 2 * row + 1] {
-                plane[line * pitch + reached..(line + 1) * pitch].fill(0.0);
-            }
+            plane[line * pitch + reached..(line + 1) * pitch].fill(0.0);
         }
+        let first = (2 * (line % 2)) as f32;
         for start in (0..width).step_by(BLOCK) {
-            let (at, count) = (row * width + start, BLOCK.min(width - start));
+            let (at, count) = (line / 2 * width + start, BLOCK.min(width - start));
             let (mut gradient_end, mut codes_end) = ([0.0; BLOCK], [NOWHERE; BLOCK]);
             let whole = dy[at..].first_chunk().zip(codes[at..].first_chunk());
             let (gradient, codes) = whole.unwrap_or_else(|| {
@@ -233,22 +232,19 @@ unsafe fn place_rows<V: Vector>(
                 codes_end[..count].copy_from_slice(&codes[at..at + count]);
                 (&gradient_end, &codes_end)
             });
-            for line in [0, 1] {
-                let first = 2.0 * line as f32;
-                let to = &mut plane[(2 * row + line) * pitch + 2 * start..];
-                // Where there is room, the zeros past the row are written too; what belongs there
-                // comes later.
-                if let Some(to) = to.first_chunk_mut() {
-                    // SAFETY: as this function's.
-                    unsafe { place_block::<V>(gradient, codes, count, first, to, &mut sum) };
-                    continue;
-                }
-                let mut cells = [0.0; 2 * BLOCK];
+            let to = &mut plane[line * pitch + 2 * start..];
+            // Where there is room, the zeros past the row are written too; what belongs there
+            // comes later, so lines must be written in order.
+            if let Some(to) = to.first_chunk_mut() {
                 // SAFETY: as this function's.
-                unsafe { place_block::<V>(gradient, codes, count, first, &mut cells, &mut sum) };
-                let room = to.len();
-                to.copy_from_slice(&cells[..room]);
+                unsafe { place_block::<V>(gradient, codes, count, first, to, &mut sum) };
+                continue;
             }
+            let mut cells = [0.0; 2 * BLOCK];
+            // SAFETY: as this function's.
+            unsafe { place_block::<V>(gradient, codes, count, first, &mut cells, &mut sum) };
+            let room = to.len();
+            to.copy_from_slice(&cells[..room]);
         }
     }
     // SAFETY: as this function's.
@@ -284,6 +280,79 @@ unsafe fn place_block<V: Vector>(
             let (low, high) = V::zip(left, right);
             low.store(cells.as_mut_ptr().add(2 * part));
             high.store(cells.as_mut_ptr().add(2 * part + V::LANES));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Values with many ties, zeros and NaN.
+    fn cells() -> impl Strategy<Value = f32> {
+        prop_oneof![
+            4 => -2i8..3,
+            1 => Just(100i8),
+        ]
+        .prop_map(|x| if x == 100 { f32::NAN } else { f32::from(x) })
+    }
+
+    fn plane() -> impl Strategy<Value = (Vec<f32>, usize, [usize; 2])> {
+        (1usize..5, 1usize..40, 0usize..6, 0usize..70).prop_flat_map(
+            |(height, width, gap, tail)| {
+                let pitch = 2 * width + gap;
+                let size = 2 * height * pitch + tail;
+                let values = prop::collection::vec(cells(), size);
+                values.prop_map(move |values| (values, pitch, [height, width]))
+            },
+        )
+    }
+
+    fn instruction_sets() -> impl Strategy<Value = Isa> {
+        prop_oneof![Just(Isa::Portable), Just(Isa::Avx2), Just(Isa::Avx512)]
+    }
+
+    /// The definition, one window at a time.
+    fn expected(plane: &[f32], corner: usize, pitch: usize, floor: f32, code: u8) -> (f32, u8) {
+        let cells = [corner, corner + 1, corner + pitch, corner + pitch + 1];
+        let mut best = (floor, code);
+        for (tap, at) in cells.into_iter().enumerate() {
+            if plane[at] > best.0 || plane[at].is_nan() {
+                best = (plane[at], tap as u8);
+            }
+        }
+        best
+    }
+
+    proptest! {
+        #[test]
+        fn maxima_and_their_places_follow_the_definition(
+            (plane, pitch, [height, width]) in plane(),
+            isa in instruction_sets(),
+        ) {
+            Isa::limit(isa);
+            for (floor, otherwise) in [(f32::NEG_INFINITY, 0), (0.0, NOWHERE)] {
+                let (mut y, mut codes) = (vec![9.0; height * width], vec![9; height * width]);
+                maxima(&plane, pitch, &mut y, &mut codes, width, floor, otherwise);
+                let mut back = vec![9.0; plane.len()];
+                let dy: Vec<f32> = (1..=y.len()).map(|i| i as f32).collect();
+                let sum = place(&dy, &codes, &mut back, pitch, [height, width]);
+                let mut truth = vec![0.0; plane.len()];
+                for at in 0..y.len() {
+                    let corner = 2 * (at / width * pitch + at % width);
+                    let (best, code) = expected(&plane, corner, pitch, floor, otherwise);
+                    prop_assert!(y[at] == best || (y[at].is_nan() && best.is_nan()));
+                    prop_assert_eq!(codes[at], code);
+                    if code != NOWHERE {
+                        let code = usize::from(code);
+                        truth[corner + code / 2 * pitch + code % 2] = dy[at];
+                    }
+                }
+                // Whole numbers: their sum is exact in any order.
+                prop_assert_eq!(sum, truth.iter().sum::<f32>());
+                prop_assert_eq!(back, truth);
+            }
         }
     }
 }

@@ -3,13 +3,14 @@
 use candle_core::{Device, Tensor, Var};
 use hw_core::rng::Rng;
 use hw_kernels::optim::{self, Adam, AdamEpsilon};
+use std::ops::Range;
 
-fn variable(shape: &[usize], rng: &mut Rng) -> Var {
+pub(crate) fn variable(shape: &[usize], rng: &mut Rng) -> Var {
     let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.normal()).collect();
     Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu).unwrap()).unwrap()
 }
 
-fn bits(tensor: &Tensor) -> Vec<u32> {
+pub(crate) fn bits(tensor: &Tensor) -> Vec<u32> {
     let values: Vec<f32> = tensor.flatten_all().unwrap().to_vec1().unwrap();
     values.into_iter().map(f32::to_bits).collect()
 }
@@ -30,12 +31,16 @@ pub(crate) fn run(
     std::iter::once(bits(&y)).chain(gradients).collect()
 }
 
-/// The weights after a few steps of every optimizer, one after the other.
-pub(crate) fn optimizer_steps() -> Vec<u32> {
-    let mut rng = Rng::stream(3, "threads", 1);
-    let mut draw = |len: usize| -> Vec<f32> { (0..len).map(|_| rng.normal()).collect() };
-    let len = 50_000;
-    let (mut w, mut m, mut v) = (draw(len), vec![0.0; len], vec![0.0; len]);
+/// The weights after a few steps of every optimizer, one after the other, for the parameters
+/// numbered by `range`.
+pub(crate) fn optimizer_steps(range: Range<usize>) -> Vec<u32> {
+    let draw = |purpose: u64| -> Vec<f32> {
+        let mut rng = Rng::stream(3, "steps", purpose);
+        let all: Vec<f32> = (0..range.end).map(|_| rng.normal()).collect();
+        all[range.clone()].to_vec()
+    };
+    let mut w = draw(0);
+    let (mut m, mut v) = (vec![0.0; w.len()], vec![0.0; w.len()]);
     let settings = Adam {
         lr: 0.01,
         beta1: 0.9,
@@ -44,14 +49,14 @@ pub(crate) fn optimizer_steps() -> Vec<u32> {
         epsilon: AdamEpsilon::Corrected,
     };
     for step in 1..4 {
-        let g = draw(len);
+        let g = draw(step);
         optim::sgd(&mut w, &g, 0.1);
         optim::adam(&mut w, &mut m, &mut v, &g, step, &settings);
     }
     m.fill(0.0);
     for nesterov in [false, true] {
-        optim::momentum(&mut w, &mut m, &draw(len), 0.1, 0.9, nesterov);
+        optim::momentum(&mut w, &mut m, &draw(4), 0.1, 0.9, nesterov);
     }
-    optim::adagrad(&mut w, &mut v, &draw(len), 0.1, 1e-8);
+    optim::adagrad(&mut w, &mut v, &draw(5), 0.1, 1e-8);
     w.into_iter().map(f32::to_bits).collect()
 }

@@ -96,8 +96,13 @@ pub fn save_last(
 ) -> Result<()> {
     let mut contents = network.contents()?;
     for (name, values) in optimizer.export(network.parameters()) {
-        let stored = StoredTensor { shape: vec![values.len()], values };
-        contents.tensors.insert(format!("{STATE_PREFIX}{name}"), stored);
+        let stored = StoredTensor {
+            shape: vec![values.len()],
+            values,
+        };
+        contents
+            .tensors
+            .insert(format!("{STATE_PREFIX}{name}"), stored);
     }
     let generators = Generators {
         seed: stamp.config.seed,
@@ -105,8 +110,12 @@ pub fn save_last(
         dropout: progress.step,
     };
     contents.metadata.insert("stamp".into(), to_json(stamp));
-    contents.metadata.insert("progress".into(), to_json(progress));
-    contents.metadata.insert("generators".into(), to_json(&generators));
+    contents
+        .metadata
+        .insert("progress".into(), to_json(progress));
+    contents
+        .metadata
+        .insert("generators".into(), to_json(&generators));
     Ok(weights::write(&folder.join(LAST), &contents)?)
 }
 
@@ -149,8 +158,15 @@ pub fn load_last(folder: &Path, stamp: &Stamp, device: &Device) -> Result<Option
         .collect();
     let rule = stamp.config.optimizer;
     let optimizer = OptimizerState::import(rule, network.parameters(), progress.step, state)
-        .map_err(|problem| TrainError::Damaged { path: path.clone(), problem })?;
-    Ok(Some(Restored { network, optimizer, progress }))
+        .map_err(|problem| TrainError::Damaged {
+            path: path.clone(),
+            problem,
+        })?;
+    Ok(Some(Restored {
+        network,
+        optimizer,
+        progress,
+    }))
 }
 
 /// A trained network, ready to use.
@@ -171,22 +187,37 @@ pub struct Trained {
 /// [`TrainError::NoRun`] when the folder holds no checkpoint; as [`weights::read`] otherwise.
 pub fn open(path: &Path, device: &Device) -> Result<Trained> {
     let path = if path.is_dir() {
-        let found = [BEST, LAST].map(|name| path.join(name)).into_iter().find(|p| p.exists());
-        found.ok_or_else(|| TrainError::NoRun { path: path.into(), missing: BEST })?
+        let found = [BEST, LAST]
+            .map(|name| path.join(name))
+            .into_iter()
+            .find(|p| p.exists());
+        found.ok_or_else(|| TrainError::NoRun {
+            path: path.into(),
+            missing: BEST,
+        })?
     } else {
         path.to_path_buf()
     };
     let contents = weights::read(&path)?;
     let stamp = field(&path, &contents, "stamp")?;
     let network = Network::from_contents(&path, &contents, device)?;
-    Ok(Trained { network, stamp, path })
+    Ok(Trained {
+        network,
+        stamp,
+        path,
+    })
 }
 
 /// The value under `key` in a checkpoint's metadata.
 fn field<T: DeserializeOwned>(path: &Path, contents: &Contents, key: &str) -> Result<T> {
-    let refuse = |problem| TrainError::Damaged { path: path.into(), problem };
+    let refuse = |problem| TrainError::Damaged {
+        path: path.into(),
+        problem,
+    };
     let value = contents.metadata.get(key).ok_or_else(|| {
-        refuse(format!("its metadata has no '{key}'; it is no checkpoint of a run"))
+        refuse(format!(
+            "its metadata has no '{key}'; it is no checkpoint of a run"
+        ))
     })?;
     serde_json::from_value(value.clone())
         .map_err(|error| refuse(format!("'{key}' in its metadata: {error}")))

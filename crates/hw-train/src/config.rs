@@ -136,7 +136,11 @@ impl TrainConfig {
     /// [`TrainError::Config`] naming the first field that is out of its range.
     pub fn check(&self) -> Result<()> {
         let refuse = |field, value: String, expected: &str| {
-            Err(TrainError::Config { field, value, expected: expected.into() })
+            Err(TrainError::Config {
+                field,
+                value,
+                expected: expected.into(),
+            })
         };
         if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
             let value = self.learning_rate.to_string();
@@ -162,7 +166,11 @@ impl TrainConfig {
             }
             if !(stopping.min_delta.is_finite() && stopping.min_delta >= 0.0) {
                 let value = stopping.min_delta.to_string();
-                return refuse("early stopping's min-delta", value, "a finite number, at least 0");
+                return refuse(
+                    "early stopping's min-delta",
+                    value,
+                    "a finite number, at least 0",
+                );
             }
         }
         self.optimizer.check()

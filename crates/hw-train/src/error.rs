@@ -24,7 +24,9 @@ pub enum TrainError {
         problem: String,
     },
     /// The folder already belongs to a run.
-    #[error("{path} already holds run {found}; choose another folder, or continue it with --resume")]
+    #[error(
+        "{path} already holds run {found}; choose another folder, or continue it with --resume"
+    )]
     Occupied {
         /// The folder.
         path: PathBuf,

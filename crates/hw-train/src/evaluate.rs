@@ -46,5 +46,9 @@ pub fn score(network: &Network, loader: &Loader) -> Result<Score> {
         images += labels.len();
     }
     let count = images.max(1) as f64;
-    Ok(Score { loss: loss / count, accuracy: correct as f64 / count, images })
+    Ok(Score {
+        loss: loss / count,
+        accuracy: correct as f64 / count,
+        images,
+    })
 }

@@ -143,7 +143,10 @@ impl EventLog {
             .append(true)
             .open(path)
             .map_err(hw_core::FileError::at("open", path))?;
-        Ok(Self { path: path.to_path_buf(), file })
+        Ok(Self {
+            path: path.to_path_buf(),
+            file,
+        })
     }
 
     /// Appends an event.
@@ -151,7 +154,9 @@ impl EventLog {
     /// # Errors
     /// [`hw_core::FileError`] when the disk is full, say.
     pub fn append(&mut self, event: &Event) -> Result<(), hw_core::FileError> {
-        self.file.write_all(&line(event)).map_err(hw_core::FileError::at("append to", &self.path))
+        self.file
+            .write_all(&line(event))
+            .map_err(hw_core::FileError::at("append to", &self.path))
     }
 }
 
@@ -165,7 +170,9 @@ fn line(event: &Event) -> Vec<u8> {
 /// The events of a log, up to the first line that is not whole; none if there is no log.
 pub fn read(path: &Path) -> Vec<Event> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.lines().map_while(|line| serde_json::from_str(line).ok()).collect()
+    text.lines()
+        .map_while(|line| serde_json::from_str(line).ok())
+        .collect()
 }
 
 /// The epochs among some events, in order.

@@ -35,7 +35,11 @@ impl Experiment {
         let dirs = dirs.clone().with_edition(config.edition);
         let train = Arc::new(hw_data::load(&config.dataset, Split::Train, &dirs)?);
         let test = match config.probe {
-            Some(_) => Some(Arc::new(hw_data::load(&config.dataset, Split::Test, &dirs)?)),
+            Some(_) => Some(Arc::new(hw_data::load(
+                &config.dataset,
+                Split::Test,
+                &dirs,
+            )?)),
             None => None,
         };
         Self::new(config, train, test)
@@ -88,7 +92,14 @@ impl Experiment {
             versions: Versions::current(),
         };
         let train = loader(&train, split.train, config.batch, Some(config.seed))?;
-        Ok(Self { config, spec, stamp, train, validation, probes })
+        Ok(Self {
+            config,
+            spec,
+            stamp,
+            train,
+            validation,
+            probes,
+        })
     }
 
     /// The run's id: a hash of its full configuration, its model and its data.
@@ -113,7 +124,10 @@ impl Experiment {
 
     /// Images trained on, and images held out.
     pub fn sizes(&self) -> (usize, usize) {
-        (self.train.len(), self.validation.as_ref().map_or(0, Loader::len))
+        (
+            self.train.len(),
+            self.validation.as_ref().map_or(0, Loader::len),
+        )
     }
 
     /// Steps of the whole run, if it is not stopped early.
@@ -129,7 +143,10 @@ impl Experiment {
 pub fn read_config(folder: &Path) -> Result<TrainConfig> {
     let path = folder.join(CONFIG);
     if !path.exists() {
-        return Err(TrainError::NoRun { path: folder.into(), missing: CONFIG });
+        return Err(TrainError::NoRun {
+            path: folder.into(),
+            missing: CONFIG,
+        });
     }
     TrainConfig::read(&path)
 }

@@ -82,8 +82,13 @@ impl Optimizer {
     pub fn all() -> [Self; 4] {
         [
             Self::Sgd {},
-            Self::Momentum { momentum: default_momentum() },
-            Self::Adagrad { eps: default_adagrad_eps(), initial_accumulator: 0.0 },
+            Self::Momentum {
+                momentum: default_momentum(),
+            },
+            Self::Adagrad {
+                eps: default_adagrad_eps(),
+                initial_accumulator: 0.0,
+            },
             Self::default(),
         ]
     }
@@ -121,19 +126,34 @@ impl Optimizer {
     pub(crate) fn check(&self) -> Result<()> {
         let unit = |field, value: f32| ((0.0..1.0).contains(&value), field, value, "in [0, 1)");
         let above = |field, value: f32| {
-            (value.is_finite() && value > 0.0, field, value, "a finite number above 0")
+            (
+                value.is_finite() && value > 0.0,
+                field,
+                value,
+                "a finite number above 0",
+            )
         };
         let not_below = |field, value: f32| {
-            (value.is_finite() && value >= 0.0, field, value, "a finite number, at least 0")
+            (
+                value.is_finite() && value >= 0.0,
+                field,
+                value,
+                "a finite number, at least 0",
+            )
         };
         let checks = match *self {
             Self::Sgd {} => vec![],
             Self::Momentum { momentum } => vec![unit("momentum", momentum)],
-            Self::Adagrad { eps, initial_accumulator } => vec![
+            Self::Adagrad {
+                eps,
+                initial_accumulator,
+            } => vec![
                 above("adagrad's eps", eps),
                 not_below("adagrad's initial accumulator", initial_accumulator),
             ],
-            Self::Adam { beta1, beta2, eps, .. } => vec![
+            Self::Adam {
+                beta1, beta2, eps, ..
+            } => vec![
                 unit("adam's beta1", beta1),
                 unit("adam's beta2", beta2),
                 above("adam's eps", eps),
@@ -154,10 +174,13 @@ impl FromStr for Optimizer {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
-        Self::all().into_iter().find(|rule| rule.name() == text).ok_or_else(|| {
-            let names = Self::all().map(|rule| rule.name());
-            format!("unknown optimizer '{text}'; known: {}", names.join(", "))
-        })
+        Self::all()
+            .into_iter()
+            .find(|rule| rule.name() == text)
+            .ok_or_else(|| {
+                let names = Self::all().map(|rule| rule.name());
+                format!("unknown optimizer '{text}'; known: {}", names.join(", "))
+            })
     }
 }
 
@@ -175,14 +198,25 @@ impl OptimizerState {
     /// The state before the first step.
     pub fn new(rule: Optimizer, parameters: &[(String, Var)]) -> Self {
         let start = match rule {
-            Optimizer::Adagrad { initial_accumulator, .. } => initial_accumulator,
+            Optimizer::Adagrad {
+                initial_accumulator,
+                ..
+            } => initial_accumulator,
             _ => 0.0,
         };
         let fresh = |(_, var): &(String, Var)| {
-            let slots = rule.slots().iter().map(|_| vec![start; var.elem_count()]).collect();
+            let slots = rule
+                .slots()
+                .iter()
+                .map(|_| vec![start; var.elem_count()])
+                .collect();
             Mutex::new(slots)
         };
-        Self { rule, steps: 0, slots: parameters.iter().map(fresh).collect() }
+        Self {
+            rule,
+            steps: 0,
+            slots: parameters.iter().map(fresh).collect(),
+        }
     }
 
     /// Steps taken so far.
@@ -202,8 +236,15 @@ impl OptimizerState {
     ) -> Result<()> {
         self.steps += 1;
         for ((_, var), slots) in parameters.iter().zip(&self.slots) {
-            let Some(gradient) = gradients.get(var) else { continue };
-            let update = Update { rule: self.rule, step: self.steps, learning_rate, slots };
+            let Some(gradient) = gradients.get(var) else {
+                continue;
+            };
+            let update = Update {
+                rule: self.rule,
+                step: self.steps,
+                learning_rate,
+                slots,
+            };
             if var.device().is_cpu() {
                 var.inplace_op2(&gradient.contiguous()?, &update)?;
             } else {
@@ -244,11 +285,12 @@ impl OptimizerState {
             for (slot, values) in rule.slots().iter().zip(slots) {
                 let key = format!("{slot}.{name}");
                 let stored = tensors.remove(&key);
-                let stored =
-                    stored.ok_or_else(|| format!("optimizer state '{key}' is missing"))?;
+                let stored = stored.ok_or_else(|| format!("optimizer state '{key}' is missing"))?;
                 if stored.len() != var.elem_count() {
                     let (found, wanted) = (stored.len(), var.elem_count());
-                    return Err(format!("optimizer state '{key}' has {found} numbers, not {wanted}"));
+                    return Err(format!(
+                        "optimizer state '{key}' has {found} numbers, not {wanted}"
+                    ));
                 }
                 *values = stored;
             }
@@ -274,10 +316,26 @@ impl Update<'_> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         match (self.rule, slots.as_mut_slice()) {
             (Optimizer::Sgd {}, _) => optim::sgd(w, g, lr),
-            (Optimizer::Momentum { momentum }, [v]) => optim::momentum(w, v, g, lr, momentum, false),
+            (Optimizer::Momentum { momentum }, [v]) => {
+                optim::momentum(w, v, g, lr, momentum, false)
+            }
             (Optimizer::Adagrad { eps, .. }, [h]) => optim::adagrad(w, h, g, lr, eps),
-            (Optimizer::Adam { beta1, beta2, eps, epsilon }, [m, v]) => {
-                let settings = optim::Adam { lr, beta1, beta2, eps, epsilon };
+            (
+                Optimizer::Adam {
+                    beta1,
+                    beta2,
+                    eps,
+                    epsilon,
+                },
+                [m, v],
+            ) => {
+                let settings = optim::Adam {
+                    lr,
+                    beta1,
+                    beta2,
+                    eps,
+                    epsilon,
+                };
                 optim::adam(w, m, v, g, self.step, &settings);
             }
             // `new` and `import` give every rule exactly its own slots.

@@ -73,7 +73,11 @@ impl Machine {
         let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let processor = cpuinfo
             .lines()
-            .find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, v)| v.trim()))
+            .find_map(|line| {
+                line.strip_prefix("model name")?
+                    .split_once(':')
+                    .map(|(_, v)| v.trim())
+            })
             .unwrap_or("unknown processor")
             .to_string();
         Self {
@@ -90,6 +94,9 @@ mod tests {
     fn the_named_candle_release_is_the_locked_one() {
         let lock = include_str!("../../../Cargo.lock");
         let entry = format!("name = \"candle-core\"\nversion = \"{}\"", super::CANDLE);
-        assert!(lock.contains(&entry), "Cargo.lock holds another candle-core");
+        assert!(
+            lock.contains(&entry),
+            "Cargo.lock holds another candle-core"
+        );
     }
 }

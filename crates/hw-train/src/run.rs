@@ -89,7 +89,10 @@ impl Experiment {
     pub fn start(&self, folder: &Path, options: RunOptions<'_>) -> Result<Outcome> {
         if folder.join(CONFIG).exists() {
             let found = read_run(folder).map_or_else(|| "of unknown id".into(), |file| file.run);
-            return Err(TrainError::Occupied { path: folder.into(), found });
+            return Err(TrainError::Occupied {
+                path: folder.into(),
+                found,
+            });
         }
         self.proceed(folder, options)
     }
@@ -101,7 +104,10 @@ impl Experiment {
     /// [`Self::start`].
     pub fn resume(&self, folder: &Path, options: RunOptions<'_>) -> Result<Outcome> {
         if !folder.join(CONFIG).exists() {
-            return Err(TrainError::NoRun { path: folder.into(), missing: CONFIG });
+            return Err(TrainError::NoRun {
+                path: folder.into(),
+                missing: CONFIG,
+            });
         }
         self.proceed(folder, options)
     }
@@ -117,16 +123,27 @@ impl Experiment {
     fn proceed(&self, folder: &Path, options: RunOptions<'_>) -> Result<Outcome> {
         if let Some(file) = read_run(folder).filter(|file| file.run != self.id()) {
             let expected = self.id().into();
-            return Err(TrainError::OtherRun { path: folder.into(), found: file.run, expected });
+            return Err(TrainError::OtherRun {
+                path: folder.into(),
+                found: file.run,
+                expected,
+            });
         }
         let restored = checkpoint::load_last(folder, &self.stamp, &options.device)?;
         if let Some(Restored { progress, .. }) = restored.as_ref().filter(|r| r.progress.finished) {
             let history = events::epochs(&events::read(&folder.join(EVENTS)));
-            return Ok(Outcome { finished: true, history, best_epoch: progress.best.epoch });
+            return Ok(Outcome {
+                finished: true,
+                history,
+                best_epoch: progress.best.epoch,
+            });
         }
         hw_core::files::remove_partial(folder)?;
         write_json(&folder.join(CONFIG), &self.config)?;
-        let file = RunFile { run: self.id().into(), machine: Machine::current() };
+        let file = RunFile {
+            run: self.id().into(),
+            machine: Machine::current(),
+        };
         write_json(&folder.join(RUN), &file)?;
         Trainer::new(self, folder, options, restored)?.train()
     }
@@ -168,7 +185,13 @@ struct Clock {
 impl Clock {
     fn new(partial: bool) -> Self {
         let recent = (Duration::ZERO, 0);
-        Self { training: Duration::ZERO, images: 0, partial, recent, saved: Instant::now() }
+        Self {
+            training: Duration::ZERO,
+            images: 0,
+            partial,
+            recent,
+            saved: Instant::now(),
+        }
     }
 
     fn add(&mut self, elapsed: Duration, images: usize) {
@@ -180,7 +203,11 @@ impl Clock {
 }
 
 fn rate(elapsed: Duration, images: usize) -> f64 {
-    if elapsed.is_zero() { 0.0 } else { images as f64 / elapsed.as_secs_f64() }
+    if elapsed.is_zero() {
+        0.0
+    } else {
+        images as f64 / elapsed.as_secs_f64()
+    }
 }
 
 impl<'a, 'o> Trainer<'a, 'o> {
@@ -191,18 +218,36 @@ impl<'a, 'o> Trainer<'a, 'o> {
         restored: Option<Restored>,
     ) -> Result<Self> {
         let config = &experiment.config;
-        let Restored { network, optimizer, progress } = match restored {
+        let Restored {
+            network,
+            optimizer,
+            progress,
+        } = match restored {
             Some(restored) => restored,
             None => {
                 let network = Network::new(&experiment.spec, config.seed, &options.device)?;
                 let optimizer = OptimizerState::new(config.optimizer, network.parameters());
-                Restored { network, optimizer, progress: Progress::default() }
+                Restored {
+                    network,
+                    optimizer,
+                    progress: Progress::default(),
+                }
             }
         };
         let log = EventLog::open(&folder.join(EVENTS), progress.epoch, progress.step)?;
         let history = events::epochs(&events::read(&folder.join(EVENTS)));
         let clock = Clock::new(progress.next_batch > 0);
-        Ok(Self { experiment, folder, options, network, optimizer, progress, history, log, clock })
+        Ok(Self {
+            experiment,
+            folder,
+            options,
+            network,
+            optimizer,
+            progress,
+            history,
+            log,
+            clock,
+        })
     }
 
     fn emit(&mut self, event: Event) -> Result<()> {
@@ -219,7 +264,10 @@ impl<'a, 'o> Trainer<'a, 'o> {
             // must not train one more when it is resumed.
             if self.progress.best.should_stop(stopping) {
                 let best_epoch = self.progress.best.epoch;
-                self.emit(Event::EarlyStop { epoch: self.progress.epoch, best_epoch })?;
+                self.emit(Event::EarlyStop {
+                    epoch: self.progress.epoch,
+                    best_epoch,
+                })?;
                 break;
             }
             if !self.epoch()? {
@@ -250,7 +298,10 @@ impl<'a, 'o> Trainer<'a, 'o> {
     fn epoch(&mut self) -> Result<bool> {
         let experiment = self.experiment;
         let mut started = Instant::now();
-        for batch in experiment.train.epoch(self.progress.epoch as u64, self.progress.next_batch) {
+        for batch in experiment
+            .train
+            .epoch(self.progress.epoch as u64, self.progress.next_batch)
+        {
             if self.options.cancel.is_cancelled() {
                 return Ok(false);
             }
@@ -279,7 +330,8 @@ impl<'a, 'o> Trainer<'a, 'o> {
             return Err(self.not_finite(value, self.progress.step + 1, place));
         }
         let gradients = loss.backward()?;
-        self.optimizer.step(self.network.parameters(), &gradients, config.learning_rate)?;
+        self.optimizer
+            .step(self.network.parameters(), &gradients, config.learning_rate)?;
 
         let progress = &mut self.progress;
         progress.step += 1;
@@ -312,16 +364,35 @@ impl<'a, 'o> Trainer<'a, 'o> {
 
     /// The error of a run whose numbers overflowed in `step`.
     fn not_finite(&self, loss: f32, step: u64, place: String) -> TrainError {
-        let (epoch, learning_rate) = (self.progress.epoch + 1, self.experiment.config.learning_rate);
-        TrainError::NotFinite { loss, epoch, step, place, learning_rate }
+        let (epoch, learning_rate) = (
+            self.progress.epoch + 1,
+            self.experiment.config.learning_rate,
+        );
+        TrainError::NotFinite {
+            loss,
+            epoch,
+            step,
+            place,
+            learning_rate,
+        }
     }
 
     /// The last step of an epoch can break the weights after a loss that was still a number.
     fn check_weights(&self) -> Result<()> {
-        for (name, var) in self.network.parameters().iter().chain(self.network.buffers()) {
+        for (name, var) in self
+            .network
+            .parameters()
+            .iter()
+            .chain(self.network.buffers())
+        {
             let values = var.flatten_all()?.to_vec1::<f32>()?;
             if !values.iter().all(|value| value.is_finite()) {
-                let loss = self.progress.last_losses.last().copied().unwrap_or(f32::NAN);
+                let loss = self
+                    .progress
+                    .last_losses
+                    .last()
+                    .copied()
+                    .unwrap_or(f32::NAN);
                 return Err(self.not_finite(loss, self.progress.step, name.clone()));
             }
         }
@@ -333,7 +404,9 @@ impl<'a, 'o> Trainer<'a, 'o> {
         let config = &experiment.config;
         let epoch = self.progress.epoch + 1;
         let measure = |loader: Option<&hw_data::Loader>| {
-            loader.map(|loader| score(&self.network, loader)).transpose()
+            loader
+                .map(|loader| score(&self.network, loader))
+                .transpose()
         };
         self.check_weights()?;
         let validation = measure(experiment.validation.as_ref())?;
@@ -345,7 +418,9 @@ impl<'a, 'o> Trainer<'a, 'o> {
         let test_probe = measure(experiment.probes.as_ref().map(|[_, test]| test))?;
         let best = match &validation {
             Some(score) => {
-                self.progress.best.update(epoch, score, config.monitor, config.early_stopping)
+                self.progress
+                    .best
+                    .update(epoch, score, config.monitor, config.early_stopping)
             }
             None => {
                 self.progress.best.epoch = epoch;
@@ -378,14 +453,25 @@ impl<'a, 'o> Trainer<'a, 'o> {
             checkpoint::save_best(self.folder, &self.network, &experiment.stamp, epoch)?;
         }
         let (step, best) = (self.progress.step, self.progress.best);
-        self.progress = Progress { epoch, step, best, ..Progress::default() };
+        self.progress = Progress {
+            epoch,
+            step,
+            best,
+            ..Progress::default()
+        };
         self.clock = Clock::new(false);
         self.save_last()
     }
 
     fn save_last(&mut self) -> Result<()> {
         let stamp = &self.experiment.stamp;
-        checkpoint::save_last(self.folder, &self.network, &self.optimizer, stamp, &self.progress)?;
+        checkpoint::save_last(
+            self.folder,
+            &self.network,
+            &self.optimizer,
+            stamp,
+            &self.progress,
+        )?;
         self.clock.saved = Instant::now();
         Ok(())
     }
@@ -395,7 +481,11 @@ impl<'a, 'o> Trainer<'a, 'o> {
         let (epoch, step) = (self.progress.epoch + 1, self.progress.step);
         self.emit(Event::Interrupted { epoch, step })?;
         let best_epoch = self.progress.best.epoch;
-        Ok(Outcome { finished: false, history: self.history, best_epoch })
+        Ok(Outcome {
+            finished: false,
+            history: self.history,
+            best_epoch,
+        })
     }
 
     fn finish(mut self) -> Result<Outcome> {
@@ -405,9 +495,17 @@ impl<'a, 'o> Trainer<'a, 'o> {
             checkpoint::save_best(self.folder, &self.network, stamp, best_epoch)?;
         }
         let history = std::mem::take(&mut self.history);
-        let outcome = Outcome { finished: true, history, best_epoch };
+        let outcome = Outcome {
+            finished: true,
+            history,
+            best_epoch,
+        };
         let epochs = self.progress.epoch;
-        self.emit(Event::Finished { epochs, best_epoch, seconds: outcome.seconds() })?;
+        self.emit(Event::Finished {
+            epochs,
+            best_epoch,
+            seconds: outcome.seconds(),
+        })?;
         self.progress.finished = true;
         self.save_last()?;
         Ok(outcome)

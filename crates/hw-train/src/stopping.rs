@@ -32,11 +32,18 @@ impl BestSoFar {
             }
             Monitor::ValAccuracy => {
                 let accuracy = validation.accuracy;
-                (accuracy, self.score.is_none_or(|best| accuracy > best + min_delta))
+                (
+                    accuracy,
+                    self.score.is_none_or(|best| accuracy > best + min_delta),
+                )
             }
         };
         if better {
-            *self = Self { score: Some(score), epoch, waited: 0 };
+            *self = Self {
+                score: Some(score),
+                epoch,
+                waited: 0,
+            };
         } else {
             self.waited += 1;
         }
@@ -56,7 +63,11 @@ mod tests {
     fn losses(values: &[f64], stopping: EarlyStopping) -> (BestSoFar, usize) {
         let mut best = BestSoFar::default();
         for (index, &loss) in values.iter().enumerate() {
-            let score = Score { loss, accuracy: 0.0, images: 1 };
+            let score = Score {
+                loss,
+                accuracy: 0.0,
+                images: 1,
+            };
             best.update(index + 1, &score, Monitor::ValLoss, Some(stopping));
             if best.should_stop(Some(stopping)) {
                 return (best, index + 1);
@@ -67,14 +78,20 @@ mod tests {
 
     #[test]
     fn it_stops_after_patience_epochs_without_improvement() {
-        let stopping = EarlyStopping { patience: 2, min_delta: 0.0 };
+        let stopping = EarlyStopping {
+            patience: 2,
+            min_delta: 0.0,
+        };
         let (best, stopped) = losses(&[1.0, 0.5, 0.6, 0.55, 0.1], stopping);
         assert_eq!((best.epoch, stopped), (2, 4));
     }
 
     #[test]
     fn a_gain_smaller_than_min_delta_does_not_count() {
-        let stopping = EarlyStopping { patience: 2, min_delta: 0.1 };
+        let stopping = EarlyStopping {
+            patience: 2,
+            min_delta: 0.1,
+        };
         let (best, stopped) = losses(&[1.0, 0.95, 0.92, 0.5], stopping);
         assert_eq!((best.epoch, stopped), (1, 3));
     }
@@ -83,7 +100,11 @@ mod tests {
     fn higher_accuracy_is_better() {
         let mut best = BestSoFar::default();
         let mut update = |epoch, accuracy| {
-            let score = Score { loss: 0.0, accuracy, images: 1 };
+            let score = Score {
+                loss: 0.0,
+                accuracy,
+                images: 1,
+            };
             best.update(epoch, &score, Monitor::ValAccuracy, None)
         };
         assert!(update(1, 0.5) && update(2, 0.6) && !update(3, 0.55) && !update(4, 0.6));

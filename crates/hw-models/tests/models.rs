@@ -1,4 +1,5 @@
 //! The catalogue against the papers: parameter counts, shapes, layers that do not fit.
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 use candle_core::{Device, Tensor};
 use hw_core::Rng;

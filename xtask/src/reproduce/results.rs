@@ -164,6 +164,16 @@ impl<'a> PaperResults<'a> {
         }
     }
 
+    /// A printed number can be held only against a run at the document's own scale, on its data.
+    fn comparable_with_print(&self, term: &Term) -> Result<(), String> {
+        let job = self.job(&term.run).ok_or("not run")?;
+        match (job.synthetic(), job.full) {
+            (true, _) => Err("a printed number says nothing about synthetic data".into()),
+            (_, false) => Err("a printed number needs the document's own scale".into()),
+            _ => Ok(()),
+        }
+    }
+
     fn try_judge(&self, check: &Check) -> Result<Judgement, String> {
         let alpha = Alpha::default();
         let text = check.text.clone();
@@ -192,11 +202,13 @@ impl<'a> PaperResults<'a> {
                 Ok(single(compare_greater(&a, &b, alpha)))
             }
             (Side::Term(a), Side::Number(printed)) => {
+                self.comparable_with_print(a)?;
                 let a = runs(self.values(a)?);
                 Ok(single(compare_greater_than_printed(&a, *printed, alpha)))
             }
             (Side::Number(printed), Side::Term(b)) => {
                 // "number > b" is the opposite of "b > number".
+                self.comparable_with_print(b)?;
                 let opposite =
                     compare_greater_than_printed(&runs(self.values(b)?), *printed, alpha);
                 Ok(single(reversed(opposite)))

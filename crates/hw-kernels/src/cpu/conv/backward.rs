@@ -1,6 +1,17 @@
 //! The gradients of a convolution.
 
-use super::*;
+use super::lowered;
+use super::shifted::{Dots, Product, RUN};
+use super::{ConvPlan, Gradients, Method, Source};
+use crate::cpu::parallel::{Disjoint, GROUPS, for_each_part, part};
+use crate::cpu::sums;
+use crate::gemm::sgemm;
+use std::ops::Range;
+
+/// Images whose gradients are summed in registers before they meet memory.
+const TOGETHER: usize = 8;
+/// Floats that may lie in a worker's scratch for that (half a typical second-level cache).
+const TOGETHER_FLOATS: usize = 1 << 18;
 
 /// How a worker's scratch is laid out for the backward pass.
 struct Piece {
@@ -125,7 +136,7 @@ impl ConvPlan {
         x: &[f32],
         w: &[f32],
         turned: &[f32],
-        images: std::ops::Range<usize>,
+        images: Range<usize>,
         source: Source,
         want_dw: bool,
         sums: &mut Partial,

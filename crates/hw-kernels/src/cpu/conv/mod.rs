@@ -5,23 +5,20 @@
 //! [`lowered`]. The batch is worked on in runs of images; sums over the batch are made per run and
 //! added in order.
 
+mod backward;
 mod ends;
 mod lowered;
 mod shifted;
+#[cfg(test)]
+mod tests;
 
 pub use ends::DEAD;
 
 use super::parallel::{Disjoint, GROUPS, for_each_part, part};
-use super::sums;
 use crate::gemm::sgemm;
 use crate::geometry::Windows;
 use ends::Maps;
-use shifted::{Dots, Product, RUN};
-
-/// Images whose gradients are summed in registers before they meet memory.
-const TOGETHER: usize = 8;
-/// Floats that may lie in a worker's scratch for that (half a typical second-level cache).
-const TOGETHER_FLOATS: usize = 1 << 18;
+use shifted::{Product, RUN};
 
 /// A convolution's shapes, checked, and everything that can be worked out from them once.
 ///
@@ -342,8 +339,3 @@ impl ConvPlan {
         }
     }
 }
-
-mod backward;
-
-#[cfg(test)]
-mod tests;

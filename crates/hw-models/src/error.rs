@@ -13,6 +13,14 @@ pub enum ModelError {
         /// All names, separated by commas.
         known: String,
     },
+    /// A setting that the model does not have, or a value that it does not take.
+    #[error("model '{model}': {problem}")]
+    Setting {
+        /// The model's name.
+        model: String,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
     /// A layer cannot take what comes before it.
     #[error("layer {layer} of model '{model}': {problem}")]
     Layer {

@@ -14,6 +14,16 @@ fn count(name: &str, classes: usize) -> usize {
         .parameter_count()
 }
 
+/// The parameters of a network with these settings.
+fn count_with(name: &str, input: [usize; 3], classes: usize, settings: &[(&str, &str)]) -> usize {
+    let settings = settings.iter().map(|(k, v)| ((*k).into(), (*v).into()));
+    zoo::spec_with(name, input, classes, &settings.collect())
+        .unwrap()
+        .resolve()
+        .unwrap()
+        .parameter_count()
+}
+
 fn images(n: usize, shape: [usize; 3], seed: u64) -> Tensor {
     let [c, h, w] = shape;
     let mut rng = Rng::stream(seed, "test/images", 0);
@@ -38,6 +48,90 @@ fn parameter_counts_are_those_of_the_papers() {
     );
     let ji = (9 * 32 + 32) + 64 + (32 * 9 * 64 + 64) + 128 + (3136 * 625 + 625) + 1250 + 1450;
     assert_eq!(count("ji-cnn", 10), ji);
+}
+
+#[test]
+fn the_residual_network_has_the_counts_of_emnist_ablation() {
+    let resolved = zoo::spec("residual", [1, 28, 28], 62)
+        .unwrap()
+        .resolve()
+        .unwrap();
+    assert_eq!(resolved.parameter_count(), 1_766_270);
+    // With the moving statistics of batch normalisation, as printed.
+    assert_eq!(
+        resolved.parameter_count() + resolved.buffer_count(),
+        1_770_046
+    );
+    for (units, millions) in [
+        ("1", "1.699"),
+        ("2", "1.373"),
+        ("3", "1.770"),
+        ("4", "5.186"),
+    ] {
+        let settings = [("units", units)].map(|(k, v)| (k.into(), v.into()));
+        let spec = zoo::spec_with("residual", [1, 28, 28], 62, &settings.into()).unwrap();
+        let resolved = spec.resolve().unwrap();
+        let all = (resolved.parameter_count() + resolved.buffer_count()) as f64;
+        assert_eq!(format!("{:.3}", all / 1e6), millions, "{units} units");
+    }
+}
+
+#[test]
+fn resnet50_has_the_counts_of_the_papers_and_of_its_libraries() {
+    // Printed: emnist-classifier, Table 9.
+    assert_eq!(count_with("resnet50", [3, 28, 28], 47, &[]), 23_630_895);
+    // 25.74 M with the moving statistics: emnist-ablation.
+    let hidden = [("hidden".to_string(), "1024".to_string())];
+    let spec = zoo::spec_with("resnet50", [1, 32, 32], 62, &hidden.into()).unwrap();
+    let resolved = spec.resolve().unwrap();
+    assert_eq!(
+        resolved.parameter_count() + resolved.buffer_count(),
+        25_743_166
+    );
+    // torchvision.models.resnet50(): 25,557,032 at 1000 classes.
+    let torchvision = [("style", "torchvision")];
+    assert_eq!(
+        count_with("resnet50", [3, 224, 224], 1000, &torchvision),
+        25_557_032
+    );
+    // Every window that leaves one cell of the 7x7 map is the same network in size.
+    for window in ["4", "5", "6", "7"] {
+        let pooled = count_with("resnet50", [3, 224, 224], 47, &[("pool", window)]);
+        assert_eq!(pooled, 23_630_895);
+    }
+}
+
+#[test]
+fn custom_vgg_has_the_count_derived_from_its_figure() {
+    assert_eq!(count("custom-vgg", 47), 4_053_487);
+}
+
+#[test]
+fn settings_that_do_not_exist_or_do_not_parse_are_refused_with_what_does() {
+    let refusal = |model: &str, name: &str, value: &str| {
+        let settings = [(name.to_string(), value.to_string())].into();
+        zoo::spec_with(model, [1, 28, 28], 10, &settings)
+            .unwrap_err()
+            .to_string()
+    };
+    let unknown = refusal("residual", "blocks", "3");
+    assert!(unknown.contains("units"), "{unknown}");
+    let choice = refusal("resnet50", "style", "caffe");
+    assert!(choice.contains("keras, torchvision"), "{choice}");
+    let number = refusal("residual", "units", "three");
+    assert!(number.contains("units=three"), "{number}");
+    let none = refusal("ann", "units", "3");
+    assert!(none.contains("it has none"), "{none}");
+}
+
+#[test]
+fn every_setting_takes_its_own_default() {
+    for entry in zoo::CATALOGUE {
+        let defaults = entry.settings().into_iter();
+        let defaults = defaults.map(|s| (s.name.to_string(), s.default)).collect();
+        let spec = entry.spec_with([1, 28, 28], 10, &defaults).unwrap();
+        assert_eq!(spec, entry.spec([1, 28, 28], 10), "{}", entry.name);
+    }
 }
 
 #[test]

@@ -30,6 +30,7 @@ pub mod error;
 mod fallback;
 pub mod gemm;
 pub mod geometry;
+pub mod nhwc;
 mod ops;
 pub mod optim;
 

@@ -38,12 +38,12 @@ mod packed;
 mod panels;
 mod product;
 mod scratch;
-mod simd;
+pub(crate) mod simd;
 mod split;
 #[cfg(test)]
 mod tests;
 mod tile;
-mod vector;
+pub(crate) mod vector;
 
 pub use pack::{PackSource, Panel, Strided};
 pub use packed::Packed;

@@ -8,7 +8,7 @@ pub struct Simd(Level);
 
 /// Private, so that a [`Simd`] in hand proves that the processor has the instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Level {
+pub(crate) enum Level {
     Portable,
     #[cfg(target_arch = "x86_64")]
     Avx2,
@@ -47,7 +47,7 @@ impl Simd {
         }
     }
 
-    pub(super) fn level(self) -> Level {
+    pub(crate) fn level(self) -> Level {
         self.0
     }
 }

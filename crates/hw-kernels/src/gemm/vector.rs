@@ -5,7 +5,7 @@
 /// # Safety
 /// Every method may only run on a processor with the instructions of the implementing type, and
 /// is meant to be inlined into a function compiled for them.
-pub(super) trait Vector: Copy {
+pub(crate) trait Vector: Copy {
     /// Floats per register.
     const LANES: usize;
     /// Whether sums go through memory at each step: a vector in plain Rust is else vectorised
@@ -36,7 +36,7 @@ pub(super) trait Vector: Copy {
 
 /// Four lanes in plain Rust, which the compiler maps to whatever the target always has.
 #[derive(Clone, Copy)]
-pub(super) struct Portable([f32; 4]);
+pub(crate) struct Portable([f32; 4]);
 
 impl Portable {
     #[inline(always)]
@@ -111,7 +111,7 @@ impl Vector for Portable {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::{Avx2, Avx512};
+pub(crate) use x86::{Avx2, Avx512};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
@@ -120,7 +120,7 @@ mod x86 {
 
     /// Eight lanes of AVX2 with FMA.
     #[derive(Clone, Copy)]
-    pub(in super::super) struct Avx2(__m256);
+    pub(crate) struct Avx2(__m256);
 
     /// For each count of lanes, the sign bits `vmaskmovps` looks at, read at `8 - lanes`.
     static LANE_MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -256,7 +256,7 @@ mod x86 {
 
     /// Sixteen lanes of AVX-512F.
     #[derive(Clone, Copy)]
-    pub(in super::super) struct Avx512(__m512);
+    pub(crate) struct Avx512(__m512);
 
     #[inline(always)]
     fn mask16(lanes: usize) -> __mmask16 {

@@ -1,0 +1,826 @@
+//! Convolution on images whose channels come last, forwards and backwards. A dense layer is a
+//! convolution of 1 x 1 maps.
+//!
+//! Nothing is lowered into a matrix where it can be read in place: a window's row is `kw * channels`
+//! neighbouring floats, so a padded copy of one image (or the image itself) is all that stride 1
+//! needs. Only maps too narrow to fill a register tile are gathered window by window.
+
+use super::panels::{Panels, Transpose};
+use super::tile::{Kernel, Segment, Tile};
+use crate::cpu::simd::vectorised;
+use crate::geometry::Windows;
+use std::ops::Range;
+
+/// Narrowest maps whose rows are tiled one by one; narrower ones are gathered.
+const NARROW: usize = 6;
+/// Fewest channels with which a weight gradient is made tap by tap, without a padded copy.
+const TAP_CHANNELS: usize = 7;
+/// Floats of the left operand that one pass over the weights should touch: part of a second-level
+/// cache.
+const BLOCK_FLOATS: usize = 1 << 18;
+
+/// A convolution's shapes, with what follows from them.
+#[derive(Clone, Debug)]
+pub struct Conv {
+    /// Maps of the input.
+    pub channels: usize,
+    /// Maps of the output.
+    pub outputs: usize,
+    /// Kernel, stride, padding, input and output size.
+    pub windows: Windows,
+    forward: Walk,
+    weight: WeightWalk,
+    kernel: Kernel,
+}
+
+/// How the forward pass reads its input.
+#[derive(Clone, Debug)]
+enum Walk {
+    /// A plain product: every pixel is its own window.
+    Rows { segments: [Segment; 1] },
+    /// Row by row, from a padded copy if there is padding.
+    Shifted { segments: Vec<Segment> },
+    /// From windows copied one after the other.
+    Gathered { segments: [Segment; 1] },
+}
+
+/// How the gradient of the weights reads its operands: for each block of rows of the weights, the
+/// runs of pixels it sums over.
+#[derive(Clone, Debug)]
+struct WeightWalk {
+    blocks: Vec<WeightBlock>,
+    /// Whether the input is read from a padded copy.
+    padded: bool,
+}
+
+#[derive(Clone, Debug)]
+struct WeightBlock {
+    /// First row of the weights.
+    row: usize,
+    rows: usize,
+    segments: Vec<Segment>,
+}
+
+/// What a forward pass does with its sums.
+#[derive(Clone, Copy, Default)]
+pub struct Finish<'a> {
+    /// Added to every output, one value a map.
+    pub bias: Option<&'a [f32]>,
+    /// Whether the sums are added to what the output holds.
+    pub accumulate: bool,
+    /// Whether negative results become 0.
+    pub relu: bool,
+}
+
+impl std::fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Kernel({} x {})", self.rows, self.columns)
+    }
+}
+
+impl Conv {
+    /// Plans a convolution of `channels` maps into `outputs` maps.
+    pub fn new(channels: usize, outputs: usize, windows: Windows) -> Self {
+        let mut conv = Self {
+            channels,
+            outputs,
+            windows,
+            forward: Walk::Shifted { segments: vec![] },
+            weight: WeightWalk {
+                blocks: vec![],
+                padded: false,
+            },
+            kernel: Kernel::best(),
+        };
+        conv.forward = conv.plan_forward();
+        conv.weight = conv.plan_weight();
+        conv
+    }
+
+    /// A dense layer from `inputs` to `outputs`.
+    pub fn dense(inputs: usize, outputs: usize) -> Self {
+        let windows = Windows {
+            input: [1, 1],
+            kernel: [1, 1],
+            stride: [1, 1],
+            padding: Default::default(),
+            output: [1, 1],
+        };
+        Self::new(inputs, outputs, windows)
+    }
+
+    /// The layout of the weights, `[(kh, kw, channel), output]`.
+    pub fn panels(&self) -> Panels {
+        Panels::new(self.taps(), self.outputs)
+    }
+
+    /// Products summed for one output.
+    pub fn taps(&self) -> usize {
+        self.windows.kernel_size() * self.channels
+    }
+
+    /// Floats of one input image.
+    pub fn input_len(&self) -> usize {
+        self.windows.input_size() * self.channels
+    }
+
+    /// Floats of one output image.
+    pub fn output_len(&self) -> usize {
+        self.windows.output_size() * self.outputs
+    }
+
+    fn is_pointwise(&self) -> bool {
+        let w = &self.windows;
+        w.kernel == [1, 1] && w.stride == [1, 1] && w.padding == Default::default()
+    }
+
+    fn pitch(&self) -> usize {
+        let pad = self.windows.padding;
+        (self.windows.input[1] + pad.left + pad.right) * self.channels
+    }
+
+    fn is_padded(&self) -> bool {
+        self.windows.padding != Default::default()
+    }
+
+    fn padded_len(&self) -> usize {
+        let pad = self.windows.padding;
+        (self.windows.input[0] + pad.top + pad.bottom) * self.pitch()
+    }
+
+    fn plan_forward(&self) -> Walk {
+        let (k, [kh, kw]) = (self.taps(), self.windows.kernel);
+        let whole = [Segment { a: 0, b: 0, len: k }];
+        if self.is_pointwise() {
+            return Walk::Rows { segments: whole };
+        }
+        if self.windows.output[1] <= NARROW {
+            return Walk::Gathered { segments: whole };
+        }
+        let row = kw * self.channels;
+        let segments = (0..kh).map(|i| Segment {
+            a: i * self.pitch(),
+            b: i * row,
+            len: row,
+        });
+        Walk::Shifted {
+            segments: segments.collect(),
+        }
+    }
+
+    fn plan_weight(&self) -> WeightWalk {
+        let w = &self.windows;
+        let ([kh, kw], [oh, ow]) = (w.kernel, w.output);
+        let padded = self.channels < TAP_CHANNELS;
+        let mut blocks = Vec::new();
+        if padded {
+            for i in 0..kh {
+                let segment = |oy: usize| Segment {
+                    a: (oy * w.stride[0] + i) * self.pitch(),
+                    b: oy * ow,
+                    len: ow,
+                };
+                let rows = kw * self.channels;
+                let segments = (0..oh).map(segment).collect();
+                blocks.push(WeightBlock {
+                    row: i * rows,
+                    rows,
+                    segments,
+                });
+            }
+        } else {
+            for i in 0..kh {
+                for j in 0..kw {
+                    blocks.push(WeightBlock {
+                        row: (i * kw + j) * self.channels,
+                        rows: self.channels,
+                        segments: self.tap_segments(i, j),
+                    });
+                }
+            }
+        }
+        let padded = padded && self.is_padded();
+        WeightWalk { blocks, padded }
+    }
+
+    /// The runs of output pixels whose window has tap `(i, j)` inside the image.
+    fn tap_segments(&self, i: usize, j: usize) -> Vec<Segment> {
+        let w = &self.windows;
+        let [height, width] = w.input;
+        let inside = |axis: usize, tap: usize, before: usize, size: usize| -> Range<usize> {
+            let stride = w.stride[axis];
+            let from = before.saturating_sub(tap).div_ceil(stride);
+            let to = match (size + before).checked_sub(tap + 1) {
+                Some(last) => (last / stride + 1).min(w.output[axis]),
+                None => 0,
+            };
+            from..to.max(from)
+        };
+        let rows = inside(0, i, w.padding.top, height);
+        let columns = inside(1, j, w.padding.left, width);
+        let mut segments: Vec<Segment> = Vec::new();
+        if columns.is_empty() {
+            return segments;
+        }
+        for oy in rows {
+            let (y, x) = (
+                oy * w.stride[0] + i - w.padding.top,
+                columns.start * w.stride[1] + j - w.padding.left,
+            );
+            let next = Segment {
+                a: (y * width + x) * self.channels,
+                b: oy * w.output[1] + columns.start,
+                len: columns.len(),
+            };
+            let step = w.stride[1] * self.channels;
+            match segments.last_mut() {
+                // Whole rows follow each other without a gap.
+                Some(last) if last.a + last.len * step == next.a && last.b + last.len == next.b => {
+                    last.len += next.len;
+                }
+                _ => segments.push(next),
+            }
+        }
+        segments
+    }
+
+    /// Floats of scratch that [`Conv::forward`] needs.
+    pub fn forward_scratch(&self) -> usize {
+        match self.forward {
+            Walk::Rows { .. } => 0,
+            Walk::Shifted { .. } if self.is_padded() => self.padded_len(),
+            Walk::Shifted { .. } => 0,
+            Walk::Gathered { .. } => self.gathered_images(usize::MAX) * self.gathered_len(),
+        }
+    }
+
+    fn gathered_len(&self) -> usize {
+        self.windows.output_size() * self.taps()
+    }
+
+    /// Images gathered at a time.
+    fn gathered_images(&self, images: usize) -> usize {
+        (BLOCK_FLOATS / self.gathered_len())
+            .clamp(1, 64)
+            .min(images)
+    }
+
+    /// Convolves `images` images: `y (+)= x * w`, on the calling thread.
+    ///
+    /// `x [images, h, w, channels]`, `w` in the layout of [`Conv::panels`], `y [images, oh, ow,
+    /// outputs]`, `scratch` of [`Conv::forward_scratch`] floats.
+    ///
+    /// # Panics
+    /// When a slice is too short.
+    pub fn forward(
+        &self,
+        x: &[f32],
+        w: &[f32],
+        finish: Finish<'_>,
+        y: &mut [f32],
+        images: usize,
+        scratch: &mut [f32],
+    ) {
+        self.check(x, w, y, images, finish);
+        let all = 0..self.panels().count();
+        // SAFETY: the slices were checked and `y` is ours alone.
+        unsafe { self.forward_panels(x, w, finish, y.as_mut_ptr(), images, scratch, all) };
+    }
+
+    fn check(&self, x: &[f32], w: &[f32], y: &[f32], images: usize, finish: Finish<'_>) {
+        assert!(x.len() >= images * self.input_len(), "conv: x is too short");
+        assert!(w.len() >= self.panels().len(), "conv: w is too short");
+        assert!(
+            y.len() >= images * self.output_len(),
+            "conv: y is too short"
+        );
+        assert!(
+            finish.bias.is_none_or(|bias| bias.len() >= self.outputs),
+            "conv: bias"
+        );
+    }
+
+    /// Number of panels of outputs: units into which [`Conv::forward_unit`] cuts the work.
+    pub fn units(&self) -> usize {
+        self.panels().count()
+    }
+
+    /// The outputs of one panel only, for several threads that share a batch.
+    ///
+    /// # Safety
+    /// As [`Conv::forward`], whose `y` may be written at the panel's outputs; no other thread works
+    /// on the same unit of the same images.
+    pub unsafe fn forward_unit(
+        &self,
+        x: &[f32],
+        w: &[f32],
+        finish: Finish<'_>,
+        y: *mut f32,
+        images: usize,
+        scratch: &mut [f32],
+        unit: usize,
+    ) {
+        // SAFETY: the caller's contract.
+        unsafe { self.forward_panels(x, w, finish, y, images, scratch, unit..unit + 1) };
+    }
+
+    unsafe fn forward_panels(
+        &self,
+        x: &[f32],
+        w: &[f32],
+        finish: Finish<'_>,
+        y: *mut f32,
+        images: usize,
+        scratch: &mut [f32],
+        panels: Range<usize>,
+    ) {
+        let product = Rows {
+            conv: self,
+            w,
+            finish,
+            panels,
+        };
+        let pixels = self.windows.output_size();
+        // SAFETY: the caller's contract: all rows lie within x and y.
+        unsafe {
+            match &self.forward {
+                Walk::Rows { segments } => {
+                    product.run(x, self.channels, segments, y, images * pixels)
+                }
+                Walk::Gathered { segments } => {
+                    let mut image = 0;
+                    while image < images {
+                        let count = self.gathered_images(images - image);
+                        for i in 0..count {
+                            let from = &x[(image + i) * self.input_len()..][..self.input_len()];
+                            self.gather(from, &mut scratch[i * self.gathered_len()..]);
+                        }
+                        let y = y.add(image * self.output_len());
+                        product.run(scratch, self.taps(), segments, y, count * pixels);
+                        image += count;
+                    }
+                }
+                Walk::Shifted { segments } => {
+                    for image in 0..images {
+                        let from = &x[image * self.input_len()..][..self.input_len()];
+                        let from = if self.is_padded() {
+                            self.pad(from, scratch);
+                            &scratch[..]
+                        } else {
+                            from
+                        };
+                        product.shifted(from, segments, y.add(image * self.output_len()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Copies an image with its padding.
+    fn pad(&self, image: &[f32], padded: &mut [f32]) {
+        let [height, width] = self.windows.input;
+        let (pad, pitch, row) = (self.windows.padding, self.pitch(), width * self.channels);
+        padded[..pad.top * pitch].fill(0.0);
+        let (left, right) = (pad.left * self.channels, pad.right * self.channels);
+        for (y, from) in image.chunks_exact(row).take(height).enumerate() {
+            let to = &mut padded[(y + pad.top) * pitch..][..pitch];
+            to[..left].fill(0.0);
+            to[left..left + row].copy_from_slice(from);
+            to[left + row..left + row + right].fill(0.0);
+        }
+        padded[(height + pad.top) * pitch..self.padded_len()].fill(0.0);
+    }
+
+    /// Copies every window of an image, one after the other.
+    fn gather(&self, image: &[f32], windows: &mut [f32]) {
+        let w = &self.windows;
+        let ([kh, kw], [height, width]) = (w.kernel, w.input);
+        let c = self.channels;
+        let cells = (0..w.output[0]).flat_map(|y| (0..w.output[1]).map(move |x| (y, x)));
+        for ((oy, ox), window) in cells.zip(windows.chunks_exact_mut(self.taps())) {
+            for (i, to) in window.chunks_exact_mut(kw * c).enumerate().take(kh) {
+                let y = (oy * w.stride[0] + i).wrapping_sub(w.padding.top);
+                if y >= height {
+                    to.fill(0.0);
+                    continue;
+                }
+                let start = (ox * w.stride[1]) as isize - w.padding.left as isize;
+                let from = start.max(0) as usize;
+                let end = (start + kw as isize).clamp(0, width as isize) as usize;
+                if end <= from {
+                    to.fill(0.0);
+                    continue;
+                }
+                let before = (from as isize - start) as usize * c;
+                let run = (end - from) * c;
+                to[..before].fill(0.0);
+                to[before..before + run].copy_from_slice(&image[(y * width + from) * c..][..run]);
+                to[before + run..].fill(0.0);
+            }
+        }
+    }
+
+    /// Floats of scratch that [`Conv::weight_gradient`] needs.
+    pub fn weight_scratch(&self) -> usize {
+        if self.weight.padded {
+            self.padded_len()
+        } else {
+            0
+        }
+    }
+
+    /// `dw (+)= Σ x dy` over `images` images, in the layout of [`Conv::panels`]; only the weight
+    /// blocks in `blocks` (see [`Conv::weight_blocks`]).
+    ///
+    /// # Safety
+    /// `dw` has room for the panels; no two threads work on the same block.
+    ///
+    /// # Panics
+    /// When a slice is too short.
+    pub unsafe fn weight_gradient(
+        &self,
+        x: &[f32],
+        dy: &[f32],
+        dw: *mut f32,
+        accumulate: bool,
+        images: usize,
+        scratch: &mut [f32],
+        blocks: Range<usize>,
+    ) {
+        assert!(x.len() >= images * self.input_len() && dy.len() >= images * self.output_len());
+        let work = WeightProduct { conv: self, dw };
+        // SAFETY: the caller's contract and the lengths above.
+        unsafe {
+            if self.weight.padded {
+                for image in 0..images {
+                    self.pad(&x[image * self.input_len()..][..self.input_len()], scratch);
+                    let dy = &dy[image * self.output_len()..];
+                    let add = accumulate || image > 0;
+                    work.run(scratch, dy, 1, add, blocks.clone());
+                }
+            } else {
+                let at_once = BLOCK_FLOATS / (self.input_len() + self.output_len()) + 1;
+                for first in (0..images).step_by(at_once) {
+                    let count = at_once.min(images - first);
+                    let (x, dy) = (
+                        &x[first * self.input_len()..],
+                        &dy[first * self.output_len()..],
+                    );
+                    work.run(x, dy, count, accumulate || first > 0, blocks.clone());
+                }
+            }
+        }
+    }
+
+    /// The pieces into which a weight gradient can be cut: register tiles of its rows.
+    pub fn weight_blocks(&self) -> usize {
+        let tiles = |block: &WeightBlock| block.rows.div_ceil(self.kernel.rows);
+        self.weight.blocks.iter().map(tiles).sum()
+    }
+}
+
+/// Cuts `total` into the fewest parts of at most `most`, as even as can be.
+fn tiles(total: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let count = total.div_ceil(most).max(1);
+    (0..count).map(move |i| total * i / count..total * (i + 1) / count)
+}
+
+/// A forward product over rows of the left operand.
+struct Rows<'a> {
+    conv: &'a Conv,
+    w: &'a [f32],
+    finish: Finish<'a>,
+    panels: Range<usize>,
+}
+
+impl Rows<'_> {
+    fn tile<'t>(&self, a: *const f32, a_row: usize, segments: &'t [Segment]) -> Tile<'t> {
+        Tile {
+            a,
+            a_row,
+            a_k: 1,
+            b: std::ptr::null(),
+            b_k: 0,
+            segments,
+            repeat: 1,
+            a_step: 0,
+            b_step: 0,
+            c: std::ptr::null_mut(),
+            c_row: self.conv.outputs,
+            rows: 0,
+            cols: 0,
+            accumulate: self.finish.accumulate,
+            bias: std::ptr::null(),
+            relu: self.finish.relu,
+        }
+    }
+
+    fn bias(&self, column: usize) -> *const f32 {
+        self.finish
+            .bias
+            .map_or(std::ptr::null(), |bias| bias[column..].as_ptr())
+    }
+
+    /// `count` rows, `a_row` apart.
+    ///
+    /// # Safety
+    /// The rows lie within `a` and `y`.
+    unsafe fn run(&self, a: &[f32], a_row: usize, segments: &[Segment], y: *mut f32, count: usize) {
+        let (layout, kernel) = (self.conv.panels(), self.conv.kernel);
+        let block = (BLOCK_FLOATS / self.conv.taps()).max(8 * kernel.rows);
+        for rows in tiles(count, block) {
+            for index in self.panels.clone() {
+                let (start, stride, real) = layout.panel(index);
+                let column = index * layout.columns();
+                for part in tiles(rows.len(), kernel.rows) {
+                    let row = rows.start + part.start;
+                    // SAFETY: the caller's contract.
+                    unsafe {
+                        let mut tile = self.tile(a.as_ptr().add(row * a_row), a_row, segments);
+                        tile.b = self.w[start..].as_ptr();
+                        tile.b_k = stride;
+                        tile.c = y.add(row * self.conv.outputs + column);
+                        (tile.rows, tile.cols) = (part.len(), real);
+                        tile.bias = self.bias(column);
+                        (kernel.tile)(&tile);
+                    }
+                }
+            }
+        }
+    }
+
+    /// One image, row by row.
+    ///
+    /// # Safety
+    /// `x` is the (padded) image, `y` has room for its maps.
+    unsafe fn shifted(&self, x: &[f32], segments: &[Segment], y: *mut f32) {
+        let (conv, kernel) = (self.conv, self.conv.kernel);
+        let (layout, w) = (conv.panels(), &conv.windows);
+        let [oh, ow] = w.output;
+        let a_row = w.stride[1] * conv.channels;
+        for index in self.panels.clone() {
+            let (start, stride, real) = layout.panel(index);
+            let column = index * layout.columns();
+            for oy in 0..oh {
+                for part in tiles(ow, kernel.rows) {
+                    // SAFETY: the caller's contract.
+                    unsafe {
+                        let at = oy * w.stride[0] * conv.pitch() + part.start * a_row;
+                        let mut tile = self.tile(x.as_ptr().add(at), a_row, segments);
+                        tile.b = self.w[start..].as_ptr();
+                        tile.b_k = stride;
+                        tile.c = y.add((oy * ow + part.start) * conv.outputs + column);
+                        (tile.rows, tile.cols) = (part.len(), real);
+                        tile.bias = self.bias(column);
+                        (kernel.tile)(&tile);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A weight gradient's products.
+struct WeightProduct<'a> {
+    conv: &'a Conv,
+    dw: *mut f32,
+}
+
+impl WeightProduct<'_> {
+    /// The pieces in `wanted`, summed over `images` images.
+    ///
+    /// # Safety
+    /// As [`Conv::weight_gradient`]; `x` is padded if the plan says so.
+    unsafe fn run(
+        &self,
+        x: &[f32],
+        dy: &[f32],
+        images: usize,
+        accumulate: bool,
+        wanted: Range<usize>,
+    ) {
+        let (conv, kernel, layout) = (self.conv, self.conv.kernel, self.conv.panels());
+        let mut piece = 0;
+        for block in &conv.weight.blocks {
+            for part in tiles(block.rows, kernel.rows) {
+                piece += 1;
+                if !wanted.contains(&(piece - 1)) {
+                    continue;
+                }
+                for index in 0..layout.count() {
+                    let (start, stride, real) = layout.panel(index);
+                    // SAFETY: the caller's contract; segments stay inside both images.
+                    unsafe {
+                        (kernel.tile)(&Tile {
+                            a: x.as_ptr().add(part.start),
+                            a_row: 1,
+                            a_k: conv.windows.stride[1] * conv.channels,
+                            b: dy.as_ptr().add(index * layout.columns()),
+                            b_k: conv.outputs,
+                            segments: &block.segments,
+                            repeat: images,
+                            a_step: conv.input_len(),
+                            b_step: conv.output_len(),
+                            c: self.dw.add(start + (block.row + part.start) * stride),
+                            c_row: stride,
+                            rows: part.len(),
+                            cols: real,
+                            accumulate,
+                            bias: std::ptr::null(),
+                            relu: false,
+                        });
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The gradient of a convolution's input.
+///
+/// With stride 1 it is a convolution of `dy` with the mirrored kernel; otherwise each window's
+/// gradient is made by a product and added where the window lay.
+#[derive(Clone, Debug)]
+pub struct InputGradient {
+    conv: Conv,
+    /// The convolution, or the product into windows, that makes it.
+    back: Conv,
+    mirrored: bool,
+}
+
+impl InputGradient {
+    /// Plans the gradient of `conv`'s input.
+    pub fn new(conv: &Conv) -> Self {
+        let w = &conv.windows;
+        let ([kh, kw], pad) = (w.kernel, w.padding);
+        let fits = pad.top < kh && pad.bottom < kh && pad.left < kw && pad.right < kw;
+        let mirrored = w.stride == [1, 1] && fits;
+        let back = if mirrored {
+            let padding = crate::Padding {
+                top: kh - 1 - pad.top,
+                bottom: kh - 1 - pad.bottom,
+                left: kw - 1 - pad.left,
+                right: kw - 1 - pad.right,
+            };
+            let windows = Windows {
+                input: w.output,
+                kernel: w.kernel,
+                stride: [1, 1],
+                padding,
+                output: w.input,
+            };
+            Conv::new(conv.outputs, conv.channels, windows)
+        } else {
+            let windows = Windows {
+                input: w.output,
+                kernel: [1, 1],
+                stride: [1, 1],
+                padding: Default::default(),
+                output: w.output,
+            };
+            Conv::new(conv.outputs, conv.taps(), windows)
+        };
+        Self {
+            conv: conv.clone(),
+            back,
+            mirrored,
+        }
+    }
+
+    fn transpose(&self) -> Transpose {
+        Transpose {
+            taps: self.conv.windows.kernel_size(),
+            channels: self.conv.channels,
+            outputs: self.conv.outputs,
+            turned: self.mirrored,
+        }
+    }
+
+    /// The layout of the transposed weights.
+    pub fn panels(&self) -> Panels {
+        self.transpose().to()
+    }
+
+    /// Units of work of [`InputGradient::transpose_unit`].
+    pub fn transpose_units(&self) -> usize {
+        self.transpose().units()
+    }
+
+    /// Transposes one unit of the weights `w` into `turned`, which starts out as zeros.
+    ///
+    /// # Safety
+    /// `turned` has room for [`InputGradient::panels`]; no other thread works on the same unit.
+    pub unsafe fn transpose_unit(&self, unit: usize, w: &[f32], turned: *mut f32) {
+        // SAFETY: the caller's contract.
+        unsafe { self.transpose().run(unit, w, turned) };
+    }
+
+    /// Floats of scratch that [`InputGradient::run`] needs.
+    pub fn scratch(&self) -> usize {
+        let windows = if self.mirrored {
+            0
+        } else {
+            self.back.output_len()
+        };
+        self.back.forward_scratch() + windows
+    }
+
+    /// Units into which [`InputGradient::run_unit`] cuts the work; 1 if it cannot be cut.
+    pub fn units(&self) -> usize {
+        if self.mirrored { self.back.units() } else { 1 }
+    }
+
+    /// `dx (+)= dy * w` for `images` images, on the calling thread; `w` transposed before.
+    ///
+    /// # Panics
+    /// When a slice is too short.
+    pub fn run(
+        &self,
+        dy: &[f32],
+        turned: &[f32],
+        accumulate: bool,
+        dx: &mut [f32],
+        images: usize,
+        scratch: &mut [f32],
+    ) {
+        assert!(dy.len() >= images * self.conv.output_len());
+        assert!(dx.len() >= images * self.conv.input_len());
+        let finish = Finish {
+            accumulate: accumulate && self.mirrored,
+            ..Finish::default()
+        };
+        if self.mirrored {
+            return self.back.forward(dy, turned, finish, dx, images, scratch);
+        }
+        let (windows, scratch) = scratch.split_at_mut(self.back.output_len());
+        let size = self.conv.input_len();
+        for image in 0..images {
+            let dy = &dy[image * self.conv.output_len()..];
+            self.back.forward(dy, turned, finish, windows, 1, scratch);
+            let dx = &mut dx[image * size..(image + 1) * size];
+            if !accumulate {
+                dx.fill(0.0);
+            }
+            self.scatter(windows, dx);
+        }
+    }
+
+    /// One unit of [`InputGradient::run`], for several threads that share a batch.
+    ///
+    /// # Safety
+    /// As [`InputGradient::run`]; no other thread works on the same unit of the same images.
+    pub unsafe fn run_unit(
+        &self,
+        dy: &[f32],
+        turned: &[f32],
+        accumulate: bool,
+        dx: *mut f32,
+        images: usize,
+        scratch: &mut [f32],
+        unit: usize,
+    ) {
+        if !self.mirrored {
+            // SAFETY: the caller's contract; there is one unit only.
+            let dx = unsafe { std::slice::from_raw_parts_mut(dx, images * self.conv.input_len()) };
+            return self.run(dy, turned, accumulate, dx, images, scratch);
+        }
+        let finish = Finish {
+            accumulate,
+            ..Finish::default()
+        };
+        // SAFETY: the caller's contract.
+        unsafe {
+            self.back
+                .forward_unit(dy, turned, finish, dx, images, scratch, unit);
+        }
+    }
+
+    /// Adds the gradient of every window where the window lay.
+    fn scatter(&self, windows: &[f32], dx: &mut [f32]) {
+        let (w, c) = (&self.conv.windows, self.conv.channels);
+        let ([kh, kw], [height, width]) = (w.kernel, w.input);
+        let cells = (0..w.output[0]).flat_map(|y| (0..w.output[1]).map(move |x| (y, x)));
+        for ((oy, ox), window) in cells.zip(windows.chunks_exact(self.conv.taps())) {
+            for (i, from) in window.chunks_exact(kw * c).enumerate().take(kh) {
+                let y = (oy * w.stride[0] + i).wrapping_sub(w.padding.top);
+                let start = (ox * w.stride[1]) as isize - w.padding.left as isize;
+                let first = start.max(0) as usize;
+                let end = (start + kw as isize).clamp(0, width as isize) as usize;
+                if y >= height || end <= first {
+                    continue;
+                }
+                let from = &from[(first as isize - start) as usize * c..][..(end - first) * c];
+                let to = &mut dx[(y * width + first) * c..][..from.len()];
+                add(from, to);
+            }
+        }
+    }
+}
+
+vectorised! {
+    fn add(from: &[f32], to: &mut [f32]) {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to += from;
+        }
+    }
+}

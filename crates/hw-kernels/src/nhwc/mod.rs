@@ -1,0 +1,14 @@
+//! Kernels on images whose channels come last (`[n, h, w, c]`), for planned networks: plain slices,
+//! one calling thread, no allocation. Who splits a batch over threads decides how sums over the
+//! batch are grouped, and so which bits come out; nothing here depends on the number of threads.
+
+mod conv;
+pub mod norm;
+mod panels;
+pub mod pool;
+#[cfg(test)]
+mod tests;
+mod tile;
+
+pub use conv::{Conv, Finish, InputGradient};
+pub use panels::Panels;

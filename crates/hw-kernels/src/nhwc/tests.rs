@@ -1,0 +1,149 @@
+//! Held against plain loops in f64 over all shapes: odd sizes, strides, uneven padding, channels
+//! that fill no register.
+
+use super::*;
+use crate::geometry::{Conv2dConfig, Padding, Windows};
+use hw_core::Rng;
+use proptest::prelude::{Strategy, any, prop_assert, proptest};
+
+fn draws(rng: &mut Rng, count: usize) -> Vec<f32> {
+    (0..count).map(|_| rng.normal()).collect()
+}
+
+/// For every product of a convolution: indices into x, w (kh, kw, channel, output) and y.
+fn products(conv: &Conv, images: usize, mut each: impl FnMut(usize, (usize, usize), usize)) {
+    let w = &conv.windows;
+    let (c, o) = (conv.channels, conv.outputs);
+    for n in 0..images {
+        for (oy, ox) in (0..w.output[0]).flat_map(|y| (0..w.output[1]).map(move |x| (y, x))) {
+            for (i, j) in (0..w.kernel[0]).flat_map(|i| (0..w.kernel[1]).map(move |j| (i, j))) {
+                let y = (oy * w.stride[0] + i).wrapping_sub(w.padding.top);
+                let x = (ox * w.stride[1] + j).wrapping_sub(w.padding.left);
+                if y >= w.input[0] || x >= w.input[1] {
+                    continue;
+                }
+                for (ch, out) in (0..c).flat_map(|ch| (0..o).map(move |out| (ch, out))) {
+                    let from = ((n * w.input[0] + y) * w.input[1] + x) * c + ch;
+                    let to = ((n * w.output[0] + oy) * w.output[1] + ox) * o + out;
+                    each(from, ((i * w.kernel[1] + j) * c + ch, out), to);
+                }
+            }
+        }
+    }
+}
+
+fn close(ours: &[f32], exact: &[f64]) -> Result<(), String> {
+    let scale = exact.iter().fold(1.0f64, |m, v| m.max(v.abs()));
+    for (i, (a, b)) in ours.iter().zip(exact).enumerate() {
+        if !((f64::from(*a) - b).abs() <= 2e-5 * scale) {
+            return Err(format!("element {i}: {a}, should be {b}"));
+        }
+    }
+    Ok(())
+}
+
+fn shapes() -> impl Strategy<Value = (Conv, usize, u64)> {
+    let sizes = (1usize..5, 1usize..5, 1usize..3, 1usize..3);
+    let pads = (0usize..3, 0usize..3, 0usize..3, 0usize..3);
+    let rest = (
+        1usize..20,
+        1usize..20,
+        1usize..40,
+        1usize..70,
+        1usize..5,
+        any::<u64>(),
+    );
+    (sizes, pads, rest).prop_map(|((kh, kw, sh, sw), (t, b, l, r), (h, w, c, o, n, seed))| {
+        let padding = Padding {
+            top: t.min(kh - 1),
+            bottom: b.min(kh - 1),
+            left: l.min(kw - 1),
+            right: r.min(kw - 1),
+        };
+        let stride = [sh, sw];
+        let config = Conv2dConfig { stride, padding };
+        let windows = Windows::of_conv([h.max(kh), w.max(kw)], [kh, kw], &config).unwrap();
+        (Conv::new(c, o, windows), n, seed)
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_convolution_and_its_gradients_are_the_sums_of_their_definition((conv, n, seed) in shapes()) {
+        let mut rng = Rng::stream(seed, "test", 0);
+        let x = draws(&mut rng, n * conv.input_len());
+        let w = draws(&mut rng, conv.taps() * conv.outputs);
+        let bias = draws(&mut rng, conv.outputs);
+        let dy = draws(&mut rng, n * conv.output_len());
+        let weight = |(row, out): (usize, usize)| row * conv.outputs + out;
+        let mut y: Vec<f64> = (0..n * conv.output_len()).map(|i| f64::from(bias[i % conv.outputs])).collect();
+        let mut dw = vec![0.0f64; w.len()];
+        let mut dx = vec![0.0f64; x.len()];
+        products(&conv, n, |from, tap, to| {
+            y[to] += f64::from(x[from]) * f64::from(w[weight(tap)]);
+            dw[weight(tap)] += f64::from(x[from]) * f64::from(dy[to]);
+            dx[from] += f64::from(w[weight(tap)]) * f64::from(dy[to]);
+        });
+
+        let panels = conv.panels();
+        let mut packed = vec![0.0; panels.len()];
+        panels.fill(&mut packed, |row, out| w[weight((row, out))]);
+        let mut ours = vec![f32::NAN; n * conv.output_len()];
+        let mut scratch = vec![f32::NAN; conv.forward_scratch()];
+        let finish = Finish { bias: Some(&bias), ..Finish::default() };
+        conv.forward(&x, &packed, finish, &mut ours, n, &mut scratch);
+        close(&ours, &y).unwrap();
+        let finish = Finish { accumulate: true, relu: true, bias: None };
+        conv.forward(&x, &packed, finish, &mut ours, n, &mut scratch);
+        let twice: Vec<f64> = y.iter().enumerate().map(|(i, v)| (2.0 * v - f64::from(bias[i % conv.outputs])).max(0.0)).collect();
+        close(&ours, &twice).unwrap();
+
+        let mut ours = vec![0.0f32; panels.len()];
+        let mut scratch = vec![f32::NAN; conv.weight_scratch()];
+        let all = conv.weight_blocks();
+        // SAFETY: one thread, and room for all panels.
+        unsafe {
+            conv.weight_gradient(&x, &dy, ours.as_mut_ptr(), false, n, &mut scratch, 0..all / 2);
+            conv.weight_gradient(&x, &dy, ours.as_mut_ptr(), false, n, &mut scratch, all / 2..all);
+        }
+        let unpacked: Vec<f32> = (0..w.len()).map(|i| ours[panels.at(i / conv.outputs, i % conv.outputs)]).collect();
+        close(&unpacked, &dw).unwrap();
+        prop_assert!((0..conv.taps()).all(|row| {
+            let (last, stride, real) = panels.panel(panels.count() - 1);
+            ours[last + row * stride + real..last + (row + 1) * stride].iter().all(|v| *v == 0.0)
+        }), "padding columns get no gradient");
+
+        let back = InputGradient::new(&conv);
+        let mut turned = vec![0.0; back.panels().len()];
+        for unit in 0..back.transpose_units() {
+            // SAFETY: one thread, and room for all panels.
+            unsafe { back.transpose_unit(unit, &packed, turned.as_mut_ptr()) };
+        }
+        let mut ours = vec![f32::NAN; x.len()];
+        let mut scratch = vec![f32::NAN; back.scratch()];
+        back.run(&dy, &turned, false, &mut ours, n, &mut scratch);
+        close(&ours, &dx).unwrap();
+        back.run(&dy, &turned, true, &mut ours, n, &mut scratch);
+        close(&ours, &dx.iter().map(|v| 2.0 * v).collect::<Vec<_>>()).unwrap();
+    }
+
+    #[test]
+    fn moments_do_not_lose_small_spreads_far_from_zero(seed in any::<u64>(), rows in 2usize..300) {
+        let mut rng = Rng::stream(seed, "test", 0);
+        let x: Vec<f32> = (0..rows * 3).map(|i| 1000.0 * (i % 3) as f32 + rng.normal()).collect();
+        let mut moments = norm::Moments::new(3);
+        let (first, second) = x.split_at(rows / 3 * 3);
+        moments.add_rows(first);
+        let mut other = norm::Moments::new(3);
+        other.add_rows(second);
+        moments.add(&other);
+        for channel in 0..3 {
+            let values: Vec<f64> = x.iter().skip(channel).step_by(3).map(|v| f64::from(*v)).collect();
+            let mean = values.iter().sum::<f64>() / rows as f64;
+            let spread: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+            prop_assert!((f64::from(moments.mean[channel]) - mean).abs() < 1e-3);
+            prop_assert!((f64::from(moments.spread[channel]) - spread).abs() < 2e-3 * spread + 1e-3);
+        }
+        prop_assert!(moments.count == rows);
+    }
+}

@@ -20,6 +20,7 @@
 mod error;
 pub mod init;
 pub mod network;
+pub mod plan;
 pub mod resolve;
 pub mod spec;
 pub mod summary;

@@ -20,7 +20,8 @@ pub fn factor(seed: u64, index: u64, rate: f32) -> f32 {
 }
 
 vectorised! {
-    fn scale(x: &[f32], y: &mut [f32], first: u64, seed: u64, rate: f32) {
+    /// `y[i] = factor(first + i) x[i]`, on the calling thread.
+    pub fn scale(x: &[f32], y: &mut [f32], first: u64, seed: u64, rate: f32) {
         for (i, (x, y)) in x.iter().zip(y).enumerate() {
             let factor = factor(seed, first + i as u64, rate);
             // A dropped element is 0 even where `x` is not finite.

@@ -186,15 +186,67 @@ vectorised! {
     }
 }
 
+/// The factors of [`backward`], one of each a channel.
+pub struct Factors<'a> {
+    /// The batch's means.
+    pub mean: &'a [f32],
+    /// Of the gradient.
+    pub gradient: &'a [f32],
+    /// Of the distance from the mean.
+    pub distance: &'a [f32],
+    /// Added.
+    pub shift: &'a [f32],
+}
+
+/// `dx (+)= gradient g + distance (x - mean) + shift`, channel by channel.
+pub fn backward(x: &[f32], g: &[f32], factors: &Factors<'_>, accumulate: bool, dx: &mut [f32]) {
+    let f = factors;
+    if accumulate {
+        backward_add(x, g, f.mean, f.gradient, f.distance, f.shift, dx);
+    } else {
+        backward_set(x, g, f.mean, f.gradient, f.distance, f.shift, dx);
+    }
+}
+
+/// As [`backward`], over `g` itself.
+pub fn backward_in_place(x: &[f32], g: &mut [f32], factors: &Factors<'_>) {
+    let f = factors;
+    backward_over(x, g, f.mean, f.gradient, f.distance, f.shift);
+}
+
 vectorised! {
-    /// `dx = a g + b x + c`, channel by channel.
-    pub fn backward(x: &[f32], g: &[f32], a: &[f32], b: &[f32], c: &[f32], dx: &mut [f32]) {
+    fn backward_set(x: &[f32], g: &[f32], mean: &[f32], a: &[f32], b: &[f32], c: &[f32], dx: &mut [f32]) {
         let channels = a.len();
         let rows = x.chunks_exact(channels).zip(g.chunks_exact(channels));
         for ((x, g), dx) in rows.zip(dx.chunks_exact_mut(channels)) {
-            let factors = a.iter().zip(b).zip(c);
-            for (((dx, x), g), ((a, b), c)) in dx.iter_mut().zip(x).zip(g).zip(factors) {
-                *dx = a * g + (b * x + c);
+            let factors = a.iter().zip(b).zip(c).zip(mean);
+            for (((dx, x), g), (((a, b), c), mean)) in dx.iter_mut().zip(x).zip(g).zip(factors) {
+                *dx = a * g + (b * (x - mean) + c);
+            }
+        }
+    }
+}
+
+vectorised! {
+    fn backward_add(x: &[f32], g: &[f32], mean: &[f32], a: &[f32], b: &[f32], c: &[f32], dx: &mut [f32]) {
+        let channels = a.len();
+        let rows = x.chunks_exact(channels).zip(g.chunks_exact(channels));
+        for ((x, g), dx) in rows.zip(dx.chunks_exact_mut(channels)) {
+            let factors = a.iter().zip(b).zip(c).zip(mean);
+            for (((dx, x), g), (((a, b), c), mean)) in dx.iter_mut().zip(x).zip(g).zip(factors) {
+                *dx += a * g + (b * (x - mean) + c);
+            }
+        }
+    }
+}
+
+vectorised! {
+    fn backward_over(x: &[f32], g: &mut [f32], mean: &[f32], a: &[f32], b: &[f32], c: &[f32]) {
+        let channels = a.len();
+        for (x, g) in x.chunks_exact(channels).zip(g.chunks_exact_mut(channels)) {
+            let factors = a.iter().zip(b).zip(c).zip(mean);
+            for ((x, g), (((a, b), c), mean)) in x.iter().zip(g).zip(factors) {
+                *g = a * *g + (b * (x - mean) + c);
             }
         }
     }

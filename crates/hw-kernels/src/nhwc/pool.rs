@@ -10,7 +10,7 @@ fn cells(windows: &Windows, oy: usize, ox: usize) -> impl Iterator<Item = (u8, u
         let y = (oy * windows.stride[0] + cell / kw).wrapping_sub(windows.padding.top);
         let x = (ox * windows.stride[1] + cell % kw).wrapping_sub(windows.padding.left);
         let inside = y < windows.input[0] && x < windows.input[1];
-        inside.then_some((cell as u8, y * windows.input[1] + x))
+        inside.then(|| (cell as u8, y * windows.input[1] + x))
     })
 }
 

@@ -35,7 +35,8 @@ fn products(conv: &Conv, images: usize, mut each: impl FnMut(usize, (usize, usiz
 fn close(ours: &[f32], exact: &[f64]) -> Result<(), String> {
     let scale = exact.iter().fold(1.0f64, |m, v| m.max(v.abs()));
     for (i, (a, b)) in ours.iter().zip(exact).enumerate() {
-        if !((f64::from(*a) - b).abs() <= 2e-5 * scale) {
+        let off = (f64::from(*a) - b).abs();
+        if off.is_nan() || off > 2e-5 * scale {
             return Err(format!("element {i}: {a}, should be {b}"));
         }
     }

@@ -1,0 +1,185 @@
+//! Planned training: all memory laid out and all work ordered before the first step.
+//!
+//! [`TrainPlan`] runs the same network as [`crate::Network`], with the same gradients up to rounding,
+//! on channels-last maps in memory that is allocated once. Batch normalisation, ReLU and the sum of
+//! two branches are one pass; convolution, pooling and activation of a few images at a time stay in
+//! the cache; a maximum is taken before a rising activation function, which is then applied to fewer
+//! numbers. All sums run in an order that depends on the batch size alone, so any number of threads
+//! gives the same bits.
+
+mod graph;
+mod memory;
+mod program;
+mod run;
+#[cfg(test)]
+mod tests;
+
+use crate::error::{ModelError, Result};
+use crate::network::Network;
+use crate::resolve::ResolvedModel;
+use candle_core::Tensor;
+use graph::Graph;
+use program::Compiler;
+use run::Engine;
+pub use run::{LossFunction, StepResult};
+
+/// A network with the memory and the order of work for training steps on the CPU.
+pub struct TrainPlan {
+    engine: Engine,
+    weights: Vec<f32>,
+    gradients: Vec<f32>,
+    moving: Vec<Vec<f32>>,
+}
+
+impl TrainPlan {
+    /// Plans training of `model` with batches of up to `batch` images; `None` if it has a layer that
+    /// plans do not know (see [`TrainPlan::unknown_layer`]).
+    pub fn new(model: &ResolvedModel, batch: usize) -> Option<Self> {
+        if batch == 0 || model.spec.input[0] != 1 && model.spec.input[1..] != [1, 1] {
+            return None;
+        }
+        let mut graph = Graph::new(model).ok()?;
+        let program = Compiler::new(&mut graph, batch).compile();
+        let zeros = |len: usize| vec![0.0; len];
+        Some(Self {
+            weights: zeros(graph.weights),
+            gradients: zeros(graph.weights),
+            moving: graph.buffers.iter().map(|(_, len)| zeros(*len)).collect(),
+            engine: Engine::new(graph, program, batch),
+        })
+    }
+
+    /// The first layer of `model` that plans do not know.
+    pub fn unknown_layer(model: &ResolvedModel) -> Option<String> {
+        Graph::new(model).err()
+    }
+
+    /// Floats of flat memory: all trainable tensors, in an order and layout of the plan's own.
+    pub fn len(&self) -> usize {
+        self.weights.len()
+    }
+
+    /// Whether nothing is trainable.
+    pub fn is_empty(&self) -> bool {
+        self.weights.is_empty()
+    }
+
+    /// Bytes of working memory, besides weights and gradients.
+    pub fn bytes(&self) -> usize {
+        self.engine.bytes()
+    }
+
+    /// The weights in flat memory.
+    pub fn weights(&self) -> &[f32] {
+        &self.weights
+    }
+
+    /// The weights, to be changed, and the last step's gradients, both flat. Numbers that belong to
+    /// no weight are 0 in both.
+    pub fn update(&mut self) -> (&mut [f32], &[f32]) {
+        (&mut self.weights, &self.gradients)
+    }
+
+    /// One tensor for each trainable one, in the file format's order and shape, as flat memory.
+    /// Tensors that `values` does not know are left at 0.
+    pub fn pack<'a>(&self, values: impl Fn(&str) -> Option<&'a [f32]>) -> Vec<f32> {
+        let mut flat = vec![0.0; self.len()];
+        for slot in &self.engine.graph.slots {
+            if let Some(values) = values(&slot.name) {
+                slot.pack(values, &mut flat);
+            }
+        }
+        flat
+    }
+
+    /// The tensors in flat memory, by name, in the file format's layout.
+    pub fn unpack(&self, flat: &[f32]) -> Vec<(String, Vec<f32>)> {
+        let slots = self.engine.graph.slots.iter();
+        slots
+            .map(|slot| (slot.name.clone(), slot.unpack(flat)))
+            .collect()
+    }
+
+    /// Takes weights and moving statistics from `network`, which has the planned model.
+    ///
+    /// # Errors
+    /// [`ModelError::Tensor`] when a tensor cannot be read.
+    pub fn load(&mut self, network: &Network) -> Result<()> {
+        let mut values = std::collections::HashMap::new();
+        for (name, var) in network.parameters() {
+            values.insert(name.as_str(), var.flatten_all()?.to_vec1::<f32>()?);
+        }
+        self.weights = self.pack(|name| values.get(name).map(Vec::as_slice));
+        for (name, var) in network.buffers() {
+            let at = self
+                .engine
+                .graph
+                .buffers
+                .iter()
+                .position(|(n, _)| n == name);
+            if let Some(at) = at {
+                self.moving[at] = var.flatten_all()?.to_vec1::<f32>()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives weights and moving statistics to `network`, which has the planned model.
+    ///
+    /// # Errors
+    /// [`ModelError::Layer`] when it has not.
+    pub fn store(&self, network: &Network) -> Result<()> {
+        let buffers = self.engine.graph.buffers.iter().zip(&self.moving);
+        let buffers = buffers.map(|((name, _), values)| (name.clone(), values.clone()));
+        for (name, values) in self.unpack(&self.weights).into_iter().chain(buffers) {
+            let mut all = network.parameters().iter().chain(network.buffers());
+            let Some((_, var)) = all.find(|(known, _)| *known == name) else {
+                return Err(ModelError::Layer {
+                    model: network.spec().name.clone(),
+                    layer: name,
+                    problem: "is not the planned model's".into(),
+                });
+            };
+            var.set(&Tensor::from_vec(values, var.shape(), var.device())?)?;
+        }
+        Ok(())
+    }
+
+    /// One forward and backward pass over `images` (`[n, c, h, w]` with one channel, in a row):
+    /// fills the gradients of the batch's mean loss and moves the moving statistics.
+    ///
+    /// # Panics
+    /// When there are no labels, more than the planned batch, or too few floats of images.
+    pub fn step(
+        &mut self,
+        images: &[f32],
+        labels: &[u32],
+        dropout_seed: u64,
+        loss: &dyn LossFunction,
+    ) -> StepResult {
+        self.engine.step(
+            images,
+            labels,
+            dropout_seed,
+            loss,
+            &self.weights,
+            &mut self.moving,
+            &mut self.gradients,
+        )
+    }
+}
+
+/// Softmax cross-entropy: `-log p[label]`, with gradient `p - onehot(label)`.
+pub fn cross_entropy(logits: &[f32], label: u32, gradient: &mut [f32]) -> f32 {
+    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut sum = 0.0f32;
+    for (g, x) in gradient.iter_mut().zip(logits) {
+        *g = (x - highest).exp();
+        sum += *g;
+    }
+    let share = 1.0 / sum;
+    gradient.iter_mut().for_each(|g| *g *= share);
+    let label = label as usize;
+    gradient[label] -= 1.0;
+    sum.ln() - (logits[label] - highest)
+}

@@ -1,0 +1,204 @@
+//! The plan against the same network on candle tensors.
+
+use super::{TrainPlan, cross_entropy};
+use crate::{Border, Initializer, Layer, Mode, ModelSpec, Network, zoo};
+use candle_core::{Device, Tensor};
+use hw_core::Rng;
+use hw_kernels::Activation;
+
+/// Largest difference of all gradients after one step, relative to the largest gradient of each
+/// tensor; and of the moving statistics.
+fn compare(spec: &ModelSpec, n: usize) -> (f32, String) {
+    let network = Network::new(spec, 7, &Device::Cpu).unwrap();
+    let mut rng = Rng::stream(3, "test", 0);
+    let [c, h, w] = spec.input;
+    let images: Vec<f32> = (0..n * c * h * w).map(|_| rng.uniform()).collect();
+    let labels: Vec<u32> = (0..n).map(|_| rng.below(spec.classes) as u32).collect();
+    assert_eq!(
+        TrainPlan::unknown_layer(network.resolved()),
+        None,
+        "{}",
+        spec.name
+    );
+    let mut plan = TrainPlan::new(network.resolved(), n + 3).unwrap();
+    plan.load(&network).unwrap();
+
+    let x = Tensor::from_slice(&images, (n, c, h, w), &Device::Cpu).unwrap();
+    let y = Tensor::from_slice(&labels, n, &Device::Cpu).unwrap();
+    let logits = network
+        .forward(&x, Mode::Train { dropout_seed: 5 })
+        .unwrap();
+    let loss = hw_kernels::softmax_cross_entropy(&logits, &y).unwrap();
+    let gradients = loss.backward().unwrap();
+
+    let result = plan.step(&images, &labels, 5, &cross_entropy);
+    let loss = loss.to_scalar::<f32>().unwrap();
+    assert!(
+        (result.loss - loss).abs() < 1e-5 * loss.max(1.0),
+        "{} {loss}",
+        result.loss
+    );
+    let ours = plan.unpack(&plan.gradients);
+    let mut worst = (0.0f32, String::new());
+    let mut note = |a: &[f32], b: &[f32], name: &str, scale: f32| {
+        assert_eq!(a.len(), b.len());
+        for (a, b) in a.iter().zip(b) {
+            let off = (a - b).abs() / scale;
+            assert!(off.is_finite(), "{name}");
+            if off > worst.0 {
+                worst = (off, name.to_string());
+            }
+        }
+    };
+    // A bias before batch normalisation has a gradient of 0 but for rounding.
+    let all = gradients_scale(&network, &gradients);
+    assert_eq!(ours.len(), network.parameters().len());
+    for (name, var) in network.parameters() {
+        let (_, ours) = ours.iter().find(|(known, _)| known == name).unwrap();
+        let theirs = gradients
+            .get(var)
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<f32>()
+            .unwrap();
+        let scale = theirs.iter().fold(1e-2 * all, |m, v| m.max(v.abs()));
+        note(ours, &theirs, name, scale);
+    }
+    for (name, var) in network.buffers() {
+        let names = &plan.engine.graph.buffers;
+        let at = names.iter().position(|(known, _)| known == name).unwrap();
+        let ours = &plan.moving[at];
+        let theirs = var.to_vec1::<f32>().unwrap();
+        note(ours, &theirs, name, 1.0);
+    }
+    worst
+}
+
+fn gradients_scale(network: &Network, gradients: &candle_core::backprop::GradStore) -> f32 {
+    let largest = |(_, var): &(String, candle_core::Var)| {
+        let values = gradients.get(var).unwrap().flatten_all().unwrap();
+        values
+            .to_vec1::<f32>()
+            .unwrap()
+            .iter()
+            .fold(0.0f32, |m, v| m.max(v.abs()))
+    };
+    network.parameters().iter().map(largest).fold(0.0, f32::max)
+}
+
+fn small(name: &str, layers: Vec<Layer>) -> ModelSpec {
+    ModelSpec {
+        name: name.into(),
+        input: [1, 14, 11],
+        classes: 5,
+        init: Initializer::HeNormal,
+        layers,
+    }
+}
+
+fn norm() -> Layer {
+    Layer::BatchNorm {
+        eps: 1e-3,
+        momentum: 0.1,
+    }
+}
+
+fn strided(out: usize, kernel: usize, stride: usize, border: Border) -> Layer {
+    Layer::Conv {
+        out,
+        kernel: [kernel; 2],
+        stride: [stride; 2],
+        padding: border,
+        bias: false,
+        connections: None,
+    }
+}
+
+#[test]
+fn a_plans_gradients_are_the_networks() {
+    for name in ["bn-cnn", "lenet5", "simple-cnn", "ann-bn", "ji-cnn"] {
+        let spec = zoo::spec(name, [1, 28, 28], 10).unwrap();
+        let (off, place) = compare(&spec, 21);
+        assert!(off < 2e-4, "{name}: {off} in {place}");
+    }
+}
+
+#[test]
+fn a_plans_gradients_are_the_networks_through_branches() {
+    let relu = || Layer::activation(Activation::Relu);
+    let swish = || Layer::activation(Activation::Swish);
+    let post = Layer::Residual {
+        body: vec![
+            strided(12, 3, 2, Border::Same),
+            norm(),
+            relu(),
+            strided(20, 1, 1, Border::Valid),
+            norm(),
+        ],
+        shortcut: vec![strided(20, 1, 2, Border::Same), norm()],
+    };
+    let identity = Layer::Residual {
+        body: vec![strided(20, 3, 1, Border::Same), norm()],
+        shortcut: vec![],
+    };
+    let pre = Layer::Residual {
+        body: vec![norm(), swish(), strided(20, 3, 1, Border::Same), swish()],
+        shortcut: vec![],
+    };
+    let sum_only = Layer::Residual {
+        body: vec![relu()],
+        shortcut: vec![],
+    };
+    let layers = vec![
+        strided(9, 5, 1, Border::Same),
+        norm(),
+        sum_only,
+        post,
+        relu(),
+        identity.clone(),
+        pre,
+        identity,
+        Layer::Dropout { rate: 0.0 },
+        Layer::AvgPool {
+            kernel: [3, 2],
+            stride: [2, 2],
+            padding: Border::Same,
+        },
+        Layer::MaxPool {
+            kernel: [3, 3],
+            stride: [1, 1],
+            padding: Border::Same,
+        },
+        Layer::GlobalAvgPool,
+        Layer::dense(5),
+    ];
+    for n in [2, 9, 40] {
+        let (off, place) = compare(&small("branches", layers.clone()), n);
+        assert!(off < 5e-4, "{n} images: {off} in {place}");
+    }
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    let spec = zoo::spec("bn-cnn", [1, 28, 28], 10).unwrap();
+    let network = Network::new(&spec, 1, &Device::Cpu).unwrap();
+    let mut rng = Rng::stream(4, "test", 0);
+    let images: Vec<f32> = (0..50 * 784).map(|_| rng.uniform()).collect();
+    let labels: Vec<u32> = (0..50).map(|i| i % 10).collect();
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| {
+            let mut plan = TrainPlan::new(network.resolved(), 50).unwrap();
+            plan.load(&network).unwrap();
+            let result = plan.step(&images, &labels, 1, &cross_entropy);
+            let bits: Vec<u32> = plan.gradients.iter().map(|g| g.to_bits()).collect();
+            (result.loss.to_bits(), bits)
+        })
+    };
+    let one = run(1);
+    assert!(one == run(2) && one == run(5));
+}

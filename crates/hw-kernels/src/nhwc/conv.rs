@@ -49,8 +49,19 @@ enum Walk {
 #[derive(Clone, Debug)]
 struct WeightWalk {
     blocks: Vec<WeightBlock>,
-    /// Whether the input is read from a padded copy.
-    padded: bool,
+    read: WeightRead,
+}
+
+/// How a weight gradient reads its operands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WeightRead {
+    /// Where they lie.
+    InPlace,
+    /// The input from a padded copy.
+    Padded,
+    /// Both from copies of the pixels that meet in a tap: runs in narrow maps are too short to be
+    /// walked one by one.
+    Collected,
 }
 
 #[derive(Clone, Debug)]
@@ -88,7 +99,7 @@ impl Conv {
             forward: Walk::Shifted { segments: vec![] },
             weight: WeightWalk {
                 blocks: vec![],
-                padded: false,
+                read: WeightRead::InPlace,
             },
             kernel: Kernel::best(),
         };
@@ -199,8 +210,18 @@ impl Conv {
                 }
             }
         }
-        let padded = padded && self.is_padded();
-        WeightWalk { blocks, padded }
+        let short = |block: &WeightBlock| {
+            let steps: usize = block.segments.iter().map(|s| s.len).sum();
+            steps < 8 * block.segments.len()
+        };
+        let read = if padded && self.is_padded() {
+            WeightRead::Padded
+        } else if !padded && blocks.iter().any(short) && !self.is_pointwise() {
+            WeightRead::Collected
+        } else {
+            WeightRead::InPlace
+        };
+        WeightWalk { blocks, read }
     }
 
     /// The runs of output pixels whose window has tap `(i, j)` inside the image.
@@ -305,12 +326,12 @@ impl Conv {
         self.panels().count()
     }
 
-    /// The outputs of one panel only, for several threads that share a batch.
+    /// The outputs of some panels only, for several threads that share a batch.
     ///
     /// # Safety
-    /// As [`Conv::forward`], whose `y` may be written at the panel's outputs; no other thread works
-    /// on the same unit of the same images.
-    pub unsafe fn forward_unit(
+    /// As [`Conv::forward`], whose `y` may be written at the panels' outputs; no other thread works
+    /// on the same units of the same images.
+    pub unsafe fn forward_units(
         &self,
         x: &[f32],
         w: &[f32],
@@ -318,10 +339,10 @@ impl Conv {
         y: *mut f32,
         images: usize,
         scratch: &mut [f32],
-        unit: usize,
+        units: Range<usize>,
     ) {
         // SAFETY: the caller's contract.
-        unsafe { self.forward_panels(x, w, finish, y, images, scratch, unit..unit + 1) };
+        unsafe { self.forward_panels(x, w, finish, y, images, scratch, units) };
     }
 
     unsafe fn forward_panels(
@@ -422,11 +443,20 @@ impl Conv {
 
     /// Floats of scratch that [`Conv::weight_gradient`] needs.
     pub fn weight_scratch(&self) -> usize {
-        if self.weight.padded {
-            self.padded_len()
-        } else {
-            0
+        match self.weight.read {
+            WeightRead::InPlace => 0,
+            WeightRead::Padded => self.padded_len(),
+            WeightRead::Collected => {
+                let pixels = self.collected_images(usize::MAX) * self.windows.output_size();
+                pixels * (self.channels + self.outputs)
+            }
         }
+    }
+
+    /// Images whose pixels are collected at a time.
+    fn collected_images(&self, images: usize) -> usize {
+        let floats = self.windows.output_size() * (self.channels + self.outputs);
+        (BLOCK_FLOATS / floats).clamp(1, 256).min(images)
     }
 
     /// `dw (+)= Σ x dy` over `images` images, in the layout of [`Conv::panels`]; only the weight
@@ -451,22 +481,37 @@ impl Conv {
         let work = WeightProduct { conv: self, dw };
         // SAFETY: the caller's contract and the lengths above.
         unsafe {
-            if self.weight.padded {
-                for image in 0..images {
-                    self.pad(&x[image * self.input_len()..][..self.input_len()], scratch);
-                    let dy = &dy[image * self.output_len()..];
-                    let add = accumulate || image > 0;
-                    work.run(scratch, dy, 1, add, blocks.clone());
+            match self.weight.read {
+                WeightRead::Padded => {
+                    for image in 0..images {
+                        self.pad(&x[image * self.input_len()..][..self.input_len()], scratch);
+                        let dy = &dy[image * self.output_len()..];
+                        let add = accumulate || image > 0;
+                        work.run(scratch, dy, 1, add, blocks.clone());
+                    }
                 }
-            } else {
-                let at_once = BLOCK_FLOATS / (self.input_len() + self.output_len()) + 1;
-                for first in (0..images).step_by(at_once) {
-                    let count = at_once.min(images - first);
-                    let (x, dy) = (
-                        &x[first * self.input_len()..],
-                        &dy[first * self.output_len()..],
-                    );
-                    work.run(x, dy, count, accumulate || first > 0, blocks.clone());
+                WeightRead::InPlace => {
+                    let at_once = BLOCK_FLOATS / (self.input_len() + self.output_len()) + 1;
+                    for first in (0..images).step_by(at_once) {
+                        let count = at_once.min(images - first);
+                        let (x, dy) = (
+                            &x[first * self.input_len()..],
+                            &dy[first * self.output_len()..],
+                        );
+                        work.run(x, dy, count, accumulate || first > 0, blocks.clone());
+                    }
+                }
+                WeightRead::Collected => {
+                    let at_once = self.collected_images(images);
+                    for first in (0..images).step_by(at_once) {
+                        let count = at_once.min(images - first);
+                        let (x, dy) = (
+                            &x[first * self.input_len()..],
+                            &dy[first * self.output_len()..],
+                        );
+                        let add = accumulate || first > 0;
+                        work.run_collected(x, dy, count, add, blocks.clone(), scratch);
+                    }
                 }
             }
         }
@@ -599,41 +644,141 @@ impl WeightProduct<'_> {
         accumulate: bool,
         wanted: Range<usize>,
     ) {
-        let (conv, kernel, layout) = (self.conv, self.conv.kernel, self.conv.panels());
+        let conv = self.conv;
+        let pixels = conv.windows.output_size();
         let mut piece = 0;
         for block in &conv.weight.blocks {
-            for part in tiles(block.rows, kernel.rows) {
-                piece += 1;
-                if !wanted.contains(&(piece - 1)) {
-                    continue;
-                }
-                for index in 0..layout.count() {
-                    let (start, stride, real) = layout.panel(index);
-                    // SAFETY: the caller's contract; segments stay inside both images.
-                    unsafe {
-                        (kernel.tile)(&Tile {
-                            a: x.as_ptr().add(part.start),
-                            a_row: 1,
-                            a_k: conv.windows.stride[1] * conv.channels,
-                            b: dy.as_ptr().add(index * layout.columns()),
-                            b_k: conv.outputs,
-                            segments: &block.segments,
-                            repeat: images,
-                            a_step: conv.input_len(),
-                            b_step: conv.output_len(),
-                            c: self.dw.add(start + (block.row + part.start) * stride),
-                            c_row: stride,
-                            rows: part.len(),
-                            cols: real,
-                            accumulate,
-                            bias: std::ptr::null(),
-                            relu: false,
-                        });
+            // One product over all pixels of all images.
+            let all = [Segment {
+                a: 0,
+                b: 0,
+                len: pixels * images,
+            }];
+            let (segments, repeat) = if conv.is_pointwise() {
+                (&all[..], 1)
+            } else {
+                (&block.segments[..], images)
+            };
+            let operands = Operands {
+                x,
+                dy,
+                segments,
+                repeat,
+                a_k: conv.windows.stride[1] * conv.channels,
+            };
+            // SAFETY: the caller's contract; segments stay inside both images.
+            unsafe { self.block(block, &mut piece, &wanted, accumulate, &operands) };
+        }
+    }
+
+    /// As [`WeightProduct::run`], with the pixels of each tap copied together first.
+    ///
+    /// # Safety
+    /// As [`WeightProduct::run`]; `scratch` has room for both copies.
+    unsafe fn run_collected(
+        &self,
+        x: &[f32],
+        dy: &[f32],
+        images: usize,
+        accumulate: bool,
+        wanted: Range<usize>,
+        scratch: &mut [f32],
+    ) {
+        let conv = self.conv;
+        let (c, o) = (conv.channels, conv.outputs);
+        let step = conv.windows.stride[1] * c;
+        let mut piece = 0;
+        for block in &conv.weight.blocks {
+            let tiles = block.rows.div_ceil(conv.kernel.rows);
+            if piece + tiles <= wanted.start || piece >= wanted.end {
+                piece += tiles;
+                continue;
+            }
+            let pixels: usize = images * block.segments.iter().map(|s| s.len).sum::<usize>();
+            let (xs, dys) = scratch.split_at_mut(pixels * c);
+            let mut rows = xs.chunks_exact_mut(c).zip(dys.chunks_exact_mut(o));
+            for image in 0..images {
+                let (x, dy) = (
+                    &x[image * conv.input_len()..],
+                    &dy[image * conv.output_len()..],
+                );
+                for segment in &block.segments {
+                    for (k, (to_x, to_dy)) in (0..segment.len).zip(rows.by_ref()) {
+                        to_x.copy_from_slice(&x[segment.a + k * step..][..c]);
+                        to_dy.copy_from_slice(&dy[(segment.b + k) * o..][..o]);
                     }
+                }
+            }
+            let segment = [Segment {
+                a: 0,
+                b: 0,
+                len: pixels,
+            }];
+            let operands = Operands {
+                x: xs,
+                dy: dys,
+                segments: &segment,
+                repeat: 1,
+                a_k: c,
+            };
+            // SAFETY: the caller's contract.
+            unsafe { self.block(block, &mut piece, &wanted, accumulate, &operands) };
+        }
+    }
+
+    /// The wanted tiles of one block of rows.
+    ///
+    /// # Safety
+    /// As [`WeightProduct::run`].
+    unsafe fn block(
+        &self,
+        block: &WeightBlock,
+        piece: &mut usize,
+        wanted: &Range<usize>,
+        accumulate: bool,
+        operands: &Operands<'_>,
+    ) {
+        let (conv, kernel, layout) = (self.conv, self.conv.kernel, self.conv.panels());
+        for part in tiles(block.rows, kernel.rows) {
+            *piece += 1;
+            if !wanted.contains(&(*piece - 1)) {
+                continue;
+            }
+            for index in 0..layout.count() {
+                let (start, stride, real) = layout.panel(index);
+                // SAFETY: the caller's contract.
+                unsafe {
+                    (kernel.tile)(&Tile {
+                        a: operands.x.as_ptr().add(part.start),
+                        a_row: 1,
+                        a_k: operands.a_k,
+                        b: operands.dy.as_ptr().add(index * layout.columns()),
+                        b_k: conv.outputs,
+                        segments: operands.segments,
+                        repeat: operands.repeat,
+                        a_step: conv.input_len(),
+                        b_step: conv.output_len(),
+                        c: self.dw.add(start + (block.row + part.start) * stride),
+                        c_row: stride,
+                        rows: part.len(),
+                        cols: real,
+                        accumulate,
+                        bias: std::ptr::null(),
+                        relu: false,
+                    });
                 }
             }
         }
     }
+}
+
+/// What a weight gradient's tiles read.
+struct Operands<'a> {
+    x: &'a [f32],
+    dy: &'a [f32],
+    segments: &'a [Segment],
+    repeat: usize,
+    a_k: usize,
 }
 
 /// The gradient of a convolution's input.
@@ -725,7 +870,12 @@ impl InputGradient {
         self.back.forward_scratch() + windows
     }
 
-    /// Units into which [`InputGradient::run_unit`] cuts the work; 1 if it cannot be cut.
+    /// Pixels of one gradient's left operand.
+    pub fn pixels(&self) -> usize {
+        self.back.windows.output_size()
+    }
+
+    /// Units into which [`InputGradient::run_units`] cuts the work; 1 if it cannot be cut.
     pub fn units(&self) -> usize {
         if self.mirrored { self.back.units() } else { 1 }
     }
@@ -765,11 +915,11 @@ impl InputGradient {
         }
     }
 
-    /// One unit of [`InputGradient::run`], for several threads that share a batch.
+    /// Some units of [`InputGradient::run`], for several threads that share a batch.
     ///
     /// # Safety
-    /// As [`InputGradient::run`]; no other thread works on the same unit of the same images.
-    pub unsafe fn run_unit(
+    /// As [`InputGradient::run`]; no other thread works on the same units of the same images.
+    pub unsafe fn run_units(
         &self,
         dy: &[f32],
         turned: &[f32],
@@ -777,7 +927,7 @@ impl InputGradient {
         dx: *mut f32,
         images: usize,
         scratch: &mut [f32],
-        unit: usize,
+        units: Range<usize>,
     ) {
         if !self.mirrored {
             // SAFETY: the caller's contract; there is one unit only.
@@ -791,7 +941,7 @@ impl InputGradient {
         // SAFETY: the caller's contract.
         unsafe {
             self.back
-                .forward_unit(dy, turned, finish, dx, images, scratch, unit);
+                .forward_units(dy, turned, finish, dx, images, scratch, units);
         }
     }
 

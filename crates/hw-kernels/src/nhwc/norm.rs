@@ -252,9 +252,26 @@ vectorised! {
     }
 }
 
+/// Rows added up side by side where channels are few.
+const ABREAST: usize = 16;
+
+/// Adds the rows of `g` to `sums`: the gradient of a bias.
+pub fn add_rows(g: &[f32], sums: &mut [f32]) {
+    let channels = sums.len();
+    if channels >= 64 || g.len() < 4 * ABREAST * channels {
+        return add_each_row(g, sums);
+    }
+    // Short rows waste most of a register: many of them are added as one long row, then folded.
+    let mut wide = [0.0f32; 64 * ABREAST];
+    let wide = &mut wide[..ABREAST * channels];
+    let whole = g.len() / wide.len() * wide.len();
+    add_each_row(&g[..whole], wide);
+    add_each_row(wide, sums);
+    add_each_row(&g[whole..], sums);
+}
+
 vectorised! {
-    /// Adds the rows of `g` to `sums`: the gradient of a bias.
-    pub fn add_rows(g: &[f32], sums: &mut [f32]) {
+    fn add_each_row(g: &[f32], sums: &mut [f32]) {
         for row in g.chunks_exact(sums.len()) {
             for (sum, g) in sums.iter_mut().zip(row) {
                 *sum += g;

@@ -24,6 +24,9 @@ fn outputs(windows: &Windows) -> impl Iterator<Item = (usize, usize)> + '_ {
 /// `x [h, w, c]`, `y` and `winners [oh, ow, c]`; windows of at most 255 cells, each with at least one
 /// cell inside the map. NaN wins over everything.
 pub fn max_forward(windows: &Windows, c: usize, x: &[f32], y: &mut [f32], winners: &mut [u8]) {
+    if is_halving(windows) {
+        return halve(x, windows.output, c, y, winners);
+    }
     let results = y.chunks_exact_mut(c).zip(winners.chunks_exact_mut(c));
     for ((oy, ox), (y, winners)) in outputs(windows).zip(results) {
         let mut first = true;
@@ -37,6 +40,88 @@ pub fn max_forward(windows: &Windows, c: usize, x: &[f32], y: &mut [f32], winner
                 challenge(x, cell, y, winners);
             }
         }
+    }
+}
+
+/// Whether the windows are the quarters of maps of even size.
+fn is_halving(windows: &Windows) -> bool {
+    let even = (0..2).all(|axis| windows.output[axis] * 2 == windows.input[axis]);
+    windows.kernel == [2, 2] && windows.stride == [2, 2] && even
+}
+
+/// Calls `$body` with `$c` as a constant where it is a common number of channels: short loops of
+/// known length become a few vector instructions.
+macro_rules! with_channels {
+    ($c:expr, $body:ident($($arg:expr),*)) => {
+        match $c {
+            1 => $body::<1>($($arg),*, 1),
+            6 => $body::<6>($($arg),*, 6),
+            8 => $body::<8>($($arg),*, 8),
+            16 => $body::<16>($($arg),*, 16),
+            30 => $body::<30>($($arg),*, 30),
+            32 => $body::<32>($($arg),*, 32),
+            c => $body::<0>($($arg),*, c),
+        }
+    };
+}
+
+vectorised! {
+    /// Maxima of 2 x 2 windows, side by side.
+    fn halve(x: &[f32], output: [usize; 2], c: usize, y: &mut [f32], winners: &mut [u8]) {
+        #[inline(always)]
+        fn rows<const C: usize>(x: &[f32], [oh, ow]: [usize; 2], y: &mut [f32], winners: &mut [u8], c: usize) {
+            let c = if C > 0 { C } else { c };
+            for oy in 0..oh {
+                let (top, bottom) = x[2 * oy * 2 * ow * c..][..4 * ow * c].split_at(2 * ow * c);
+                let y = &mut y[oy * ow * c..][..ow * c];
+                let winners = &mut winners[oy * ow * c..][..ow * c];
+                for ox in 0..ow {
+                    let (a, b) = top[2 * ox * c..][..2 * c].split_at(c);
+                    let (d, e) = bottom[2 * ox * c..][..2 * c].split_at(c);
+                    let y = &mut y[ox * c..][..c];
+                    let winners = &mut winners[ox * c..][..c];
+                    for i in 0..c {
+                        let (mut best, mut at) = (a[i], 0u8);
+                        for (value, cell) in [(b[i], 1), (d[i], 2), (e[i], 3)] {
+                            let wins = value > best || value.is_nan();
+                            best = if wins { value } else { best };
+                            at = if wins { cell } else { at };
+                        }
+                        y[i] = best;
+                        winners[i] = at;
+                    }
+                }
+            }
+        }
+        with_channels!(c, rows(x, output, y, winners));
+    }
+}
+
+vectorised! {
+    /// The gradient of [`halve`].
+    fn double(dy: &[f32], winners: &[u8], output: [usize; 2], c: usize, dx: &mut [f32]) {
+        #[inline(always)]
+        fn rows<const C: usize>(dy: &[f32], winners: &[u8], [oh, ow]: [usize; 2], dx: &mut [f32], c: usize) {
+            let c = if C > 0 { C } else { c };
+            for oy in 0..oh {
+                let dy = &dy[oy * ow * c..][..ow * c];
+                let winners = &winners[oy * ow * c..][..ow * c];
+                let (top, bottom) = dx[2 * oy * 2 * ow * c..][..4 * ow * c].split_at_mut(2 * ow * c);
+                for ox in 0..ow {
+                    let (a, b) = top[2 * ox * c..][..2 * c].split_at_mut(c);
+                    let (d, e) = bottom[2 * ox * c..][..2 * c].split_at_mut(c);
+                    let (dy, winners) = (&dy[ox * c..][..c], &winners[ox * c..][..c]);
+                    for i in 0..c {
+                        let take = |cell: u8| if winners[i] == cell { dy[i] } else { 0.0 };
+                        a[i] = take(0);
+                        b[i] = take(1);
+                        d[i] = take(2);
+                        e[i] = take(3);
+                    }
+                }
+            }
+        }
+        with_channels!(c, rows(dy, winners, output, dx));
     }
 }
 
@@ -76,6 +161,9 @@ vectorised! {
 
 /// The gradient of one image: each window's gradient goes to its first maximum. `dx` is overwritten.
 pub fn max_backward(windows: &Windows, c: usize, winners: &[u8], dy: &[f32], dx: &mut [f32]) {
+    if is_halving(windows) {
+        return double(dy, winners, windows.output, c, dx);
+    }
     let apart = windows.stride[0] >= windows.kernel[0] && windows.stride[1] >= windows.kernel[1];
     let covered = apart
         && windows.stride == windows.kernel

@@ -553,10 +553,8 @@ impl Run<'_> {
                     let Op::Conv { ref conv, .. } = self.graph.ops[op] else {
                         return;
                     };
-                    self.each(conv.units(), |unit| {
-                        self.with_worker(|_, scratch| {
-                            self.conv(op, &mut self.whole(scratch), Some(unit));
-                        });
+                    self.grid(conv.units(), conv.windows.output_size(), |chunk, units| {
+                        self.conv(op, chunk, units);
                     });
                 }
                 Step::WeightGradient { op, dy } => {
@@ -578,17 +576,36 @@ impl Run<'_> {
                     dx,
                     accumulate,
                 } => {
-                    let units = self.program.backs[back].gradient.units();
-                    self.each(units, |unit| {
-                        self.with_worker(|_, scratch| {
-                            let chunk = &mut self.whole(scratch);
-                            self.input_gradient(back, dy, dx, accumulate, chunk, Some(unit));
-                        });
+                    let gradient = &self.program.backs[back].gradient;
+                    self.grid(gradient.units(), gradient.pixels(), |chunk, units| {
+                        self.input_gradient(back, dy, dx, accumulate, chunk, units);
                     });
                 }
                 _ => {}
             }
         }
+    }
+
+    /// Runs `work` for parts of the batch times parts of `units`: few enough parts of the batch that
+    /// each reads the weights for a good number of rows, and few enough parts of the units that what
+    /// is gathered for each is small beside the products.
+    fn grid(
+        &self,
+        units: usize,
+        pixels: usize,
+        work: impl Fn(&mut Chunk<'_>, Range<usize>) + Sync + Send,
+    ) {
+        let parts = (self.n * pixels / 28).clamp(1, 4).min(self.n);
+        let columns = units.min(4);
+        self.each(parts * columns, |index| {
+            let (part, column) = (index % parts, index / parts);
+            let units = units * column / columns..units * (column + 1) / columns;
+            self.with_worker(|_, scratch| {
+                let mut chunk = self.whole(scratch);
+                chunk.images = self.n * part / parts..self.n * (part + 1) / parts;
+                work(&mut chunk, units);
+            });
+        });
     }
 
     /// The whole batch as one chunk.
@@ -675,7 +692,7 @@ impl Run<'_> {
         }
     }
 
-    unsafe fn conv(&self, op: usize, chunk: &mut Chunk<'_>, unit: Option<usize>) {
+    unsafe fn conv(&self, op: usize, chunk: &mut Chunk<'_>, units: Range<usize>) {
         let Op::Conv {
             x,
             y,
@@ -698,15 +715,7 @@ impl Run<'_> {
         // SAFETY: the caller's contract.
         unsafe {
             let (x, y) = (self.read(x, chunk), self.at(y, chunk));
-            let units = unit.map_or(0..conv.units(), |unit| unit..unit + 1);
-            if units.len() == conv.units() {
-                let y = std::slice::from_raw_parts_mut(y, images * conv.output_len());
-                conv.forward(x, w, finish, y, images, chunk.scratch);
-            } else {
-                for unit in units {
-                    conv.forward_unit(x, w, finish, y, images, chunk.scratch, unit);
-                }
-            }
+            conv.forward_units(x, w, finish, y, images, chunk.scratch, units);
         }
     }
 
@@ -751,7 +760,7 @@ impl Run<'_> {
         dx: Value,
         accumulate: bool,
         chunk: &mut Chunk<'_>,
-        unit: Option<usize>,
+        units: Range<usize>,
     ) {
         let back = &self.program.backs[back];
         let images = chunk.images.len();
@@ -762,18 +771,9 @@ impl Run<'_> {
                 self.transposed_len - back.start,
             );
             let dy = self.read(dy, chunk);
-            match unit {
-                None => {
-                    let dx = self.write(dx, chunk);
-                    back.gradient
-                        .run(dy, turned, accumulate, dx, images, chunk.scratch);
-                }
-                Some(unit) => {
-                    let dx = self.at(dx, chunk);
-                    back.gradient
-                        .run_unit(dy, turned, accumulate, dx, images, chunk.scratch, unit);
-                }
-            }
+            let dx = self.at(dx, chunk);
+            back.gradient
+                .run_units(dy, turned, accumulate, dx, images, chunk.scratch, units);
         }
     }
 
@@ -786,7 +786,11 @@ impl Run<'_> {
         // for one that is both.
         unsafe {
             match *step {
-                Step::Conv { op } => self.conv(op, chunk, None),
+                Step::Conv { op } => {
+                    if let Op::Conv { conv, .. } = &self.graph.ops[op] {
+                        self.conv(op, chunk, 0..conv.units());
+                    }
+                }
                 Step::NormMoments { norm, x } => {
                     let lane = &self.norms[norm].moments[chunk.lane];
                     let mut moments = lane.lock().unwrap_or_else(PoisonError::into_inner);
@@ -861,7 +865,10 @@ impl Run<'_> {
                     dy,
                     dx,
                     accumulate,
-                } => self.input_gradient(back, dy, dx, accumulate, chunk, None),
+                } => {
+                    let units = self.program.backs[back].gradient.units();
+                    self.input_gradient(back, dy, dx, accumulate, chunk, 0..units);
+                }
                 Step::NormSums { op, norm, g } => self.norm_sums(op, norm, g, chunk),
                 Step::NormGradient {
                     op,

@@ -33,6 +33,7 @@ pub mod geometry;
 pub mod nhwc;
 mod ops;
 pub mod optim;
+pub mod peak;
 
 pub use activation::Activation;
 pub use error::{KernelError, Result};

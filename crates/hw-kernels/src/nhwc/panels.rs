@@ -74,13 +74,13 @@ impl Panels {
 const BLOCK: usize = 16;
 
 /// Transposes one convolution's weights for the gradient of its input. `from` holds
-/// `[(tap, channel), output]`; `to` becomes `[(taps - 1 - tap, output), channel]` (`turned`: a
-/// convolution with the mirrored kernel) or `[output, (tap, channel)]`.
+/// `[(tap, channel), output]`; `to` becomes `[(tap, output), channel]`, with the taps in the opposite
+/// order if `mirrored`.
 pub(super) struct Transpose {
     pub(super) taps: usize,
     pub(super) channels: usize,
     pub(super) outputs: usize,
-    pub(super) turned: bool,
+    pub(super) mirrored: bool,
 }
 
 impl Transpose {
@@ -89,11 +89,7 @@ impl Transpose {
     }
 
     pub(super) fn to(&self) -> Panels {
-        if self.turned {
-            Panels::new(self.taps * self.outputs, self.channels)
-        } else {
-            Panels::new(self.outputs, self.taps * self.channels)
-        }
+        Panels::new(self.taps * self.outputs, self.channels)
     }
 
     /// Units of work: blocks of outputs.
@@ -112,17 +108,15 @@ impl Transpose {
             for first in (0..self.channels).step_by(BLOCK) {
                 let channels = first..self.channels.min(first + BLOCK);
                 let (row, column) = (tap * self.channels + first, outputs.start);
-                let place = |output: usize| {
-                    if self.turned {
-                        to.at((self.taps - 1 - tap) * self.outputs + output, first)
-                    } else {
-                        to.at(output, tap * self.channels + first)
-                    }
+                let to_tap = if self.mirrored {
+                    self.taps - 1 - tap
+                } else {
+                    tap
                 };
+                let place = |output| to.at(to_tap * self.outputs + output, first);
                 let whole = outputs.len() == BLOCK && channels.len() == BLOCK;
                 // A whole block's columns lie side by side in one panel.
-                let aligned = self.turned || (tap * self.channels).is_multiple_of(BLOCK);
-                if whole && aligned && from.lanes == BLOCK {
+                if whole && from.lanes == BLOCK {
                     let (_, stride, _) = from.panel(column / from.columns());
                     let block = &source[from.at(row, column)..];
                     let step = place(outputs.start + 1) - place(outputs.start);
@@ -132,11 +126,7 @@ impl Transpose {
                 }
                 for output in outputs.clone() {
                     for channel in channels.clone() {
-                        let at = if self.turned {
-                            to.at((self.taps - 1 - tap) * self.outputs + output, channel)
-                        } else {
-                            to.at(output, tap * self.channels + channel)
-                        };
+                        let at = to.at(to_tap * self.outputs + output, channel);
                         let value = source[from.at(tap * self.channels + channel, output)];
                         // SAFETY: an element of `to` that belongs to this unit.
                         unsafe { *target.add(at) = value };

@@ -31,6 +31,7 @@ pub mod evaluate;
 pub mod events;
 pub mod experiment;
 pub mod optimizer;
+mod planned;
 pub mod provenance;
 pub mod run;
 pub mod stopping;

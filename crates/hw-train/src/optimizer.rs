@@ -219,6 +219,52 @@ impl OptimizerState {
         }
     }
 
+    /// The state of one flat tensor of `len` numbers after `steps` steps, its slots filled by name.
+    pub(crate) fn flat(
+        rule: Optimizer,
+        len: usize,
+        steps: u64,
+        fill: impl Fn(&str) -> Vec<f32>,
+    ) -> Self {
+        let mut state = Self::new(rule, &[]);
+        let slots: Vec<Vec<f32>> = rule.slots().iter().map(|slot| fill(slot)).collect();
+        debug_assert!(slots.iter().all(|slot| slot.len() == len));
+        state.slots.push(Mutex::new(slots));
+        for _ in 0..steps {
+            state.begin_step();
+        }
+        state
+    }
+
+    /// The slots of parameter number `index`, by name.
+    pub(crate) fn numbers(&self, index: usize) -> Vec<(&'static str, Vec<f32>)> {
+        let slots = self.slots[index]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let names = self.rule.slots().iter().copied();
+        names.zip(slots.iter().cloned()).collect()
+    }
+
+    /// Counts a step; [`Self::update`] each parameter once after it.
+    pub fn begin_step(&mut self) {
+        self.steps += 1;
+    }
+
+    /// The current step's update of parameter number `index`, on plain numbers: `w` the weights,
+    /// `g` their gradient.
+    ///
+    /// # Panics
+    /// When `w` and `g` do not have the parameter's length.
+    pub fn update(&self, index: usize, w: &mut [f32], g: &[f32], lr: f32) {
+        let update = Update {
+            rule: self.rule,
+            step: self.steps,
+            learning_rate: lr,
+            slots: &self.slots[index],
+        };
+        update.apply(w, g);
+    }
+
     /// Steps taken so far.
     pub fn steps(&self) -> u64 {
         self.steps

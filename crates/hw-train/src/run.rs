@@ -6,6 +6,7 @@ use crate::evaluate::{correct_answers, score, tensors};
 use crate::events::{self, EpochRecord, Event, EventLog, Score};
 use crate::experiment::{CONFIG, Experiment};
 use crate::optimizer::OptimizerState;
+use crate::planned::Planned;
 use crate::provenance::Machine;
 use candle_core::Device;
 use hw_core::{CancelToken, Rng};
@@ -166,6 +167,8 @@ struct Trainer<'a, 'o> {
     options: RunOptions<'o>,
     network: Network,
     optimizer: OptimizerState,
+    /// Takes the steps where it can; network and optimizer are then behind, see [`Trainer::catch_up`].
+    planned: Option<Planned>,
     progress: Progress,
     history: Vec<EpochRecord>,
     log: EventLog,
@@ -237,17 +240,27 @@ impl<'a, 'o> Trainer<'a, 'o> {
         let log = EventLog::open(&folder.join(EVENTS), progress.epoch, progress.step)?;
         let history = events::epochs(&events::read(&folder.join(EVENTS)));
         let clock = Clock::new(progress.next_batch > 0);
+        let planned = Planned::new(&network, &optimizer, config.optimizer, config.batch)?;
         Ok(Self {
             experiment,
             folder,
             options,
             network,
             optimizer,
+            planned,
             progress,
             history,
             log,
             clock,
         })
+    }
+
+    /// Gives what the plan knows to the network and the optimizer.
+    fn catch_up(&mut self) -> Result<()> {
+        match &mut self.planned {
+            Some(planned) => planned.store(&self.network, &mut self.optimizer),
+            None => Ok(()),
+        }
     }
 
     fn emit(&mut self, event: Event) -> Result<()> {
@@ -316,34 +329,66 @@ impl<'a, 'o> Trainer<'a, 'o> {
     }
 
     fn step(&mut self, batch: Batch) -> Result<()> {
+        let seed = self.experiment.config.seed;
+        let dropout_seed = Rng::stream(seed, "dropout", self.progress.step).next_u64();
+        let images = batch.labels.len();
+        let (loss, correct) = match self.planned {
+            Some(_) => self.planned_step(batch, dropout_seed)?,
+            None => self.tensor_step(batch, dropout_seed)?,
+        };
+        let progress = &mut self.progress;
+        progress.step += 1;
+        progress.next_batch += 1;
+        progress.loss_sum += f64::from(loss) * images as f64;
+        progress.correct += correct;
+        progress.seen += images as u64;
+        if progress.last_losses.len() == LAST_LOSSES {
+            progress.last_losses.remove(0);
+        }
+        progress.last_losses.push(loss);
+        Ok(())
+    }
+
+    /// A step by the plan: the loss and how many answers were correct.
+    fn planned_step(&mut self, batch: Batch, dropout_seed: u64) -> Result<(f32, u64)> {
+        let rate = self.experiment.config.learning_rate;
+        let Some(planned) = &mut self.planned else {
+            return self.tensor_step(batch, dropout_seed);
+        };
+        let loss = &hw_models::plan::cross_entropy;
+        let result = planned.step(&batch.images, &batch.labels, dropout_seed, loss, rate);
+        if !result.loss.is_finite() {
+            self.catch_up()?;
+            let (x, _) = tensors(batch, &self.network)?;
+            let mode = Mode::Train { dropout_seed };
+            return Err(self.diverged(&x, mode, result.loss)?);
+        }
+        Ok((result.loss, result.correct))
+    }
+
+    /// A step on tensors: for other devices, and for layers that plans do not know.
+    fn tensor_step(&mut self, batch: Batch, dropout_seed: u64) -> Result<(f32, u64)> {
         let config = &self.experiment.config;
         let labels = batch.labels.clone();
         let (x, y) = tensors(batch, &self.network)?;
-        let dropout_seed = Rng::stream(config.seed, "dropout", self.progress.step).next_u64();
         let mode = Mode::Train { dropout_seed };
         let logits = self.network.forward(&x, mode)?;
         let loss = hw_kernels::softmax_cross_entropy(&logits, &y)?;
         let value = loss.to_scalar::<f32>()?;
         if !value.is_finite() {
-            let place = self.network.first_non_finite(&x, mode)?;
-            let place = place.unwrap_or_else(|| "the loss".into());
-            return Err(self.not_finite(value, self.progress.step + 1, place));
+            return Err(self.diverged(&x, mode, value)?);
         }
         let gradients = loss.backward()?;
         self.optimizer
             .step(self.network.parameters(), &gradients, config.learning_rate)?;
+        Ok((value, correct_answers(&logits, &labels)?))
+    }
 
-        let progress = &mut self.progress;
-        progress.step += 1;
-        progress.next_batch += 1;
-        progress.loss_sum += f64::from(value) * labels.len() as f64;
-        progress.correct += correct_answers(&logits, &labels)?;
-        progress.seen += labels.len() as u64;
-        if progress.last_losses.len() == LAST_LOSSES {
-            progress.last_losses.remove(0);
-        }
-        progress.last_losses.push(value);
-        Ok(())
+    /// The error of a run whose loss overflowed on these images.
+    fn diverged(&self, x: &candle_core::Tensor, mode: Mode, loss: f32) -> Result<TrainError> {
+        let place = self.network.first_non_finite(x, mode)?;
+        let place = place.unwrap_or_else(|| "the loss".into());
+        Ok(self.not_finite(loss, self.progress.step + 1, place))
     }
 
     fn after_step(&mut self) -> Result<()> {
@@ -400,6 +445,7 @@ impl<'a, 'o> Trainer<'a, 'o> {
     }
 
     fn end_of_epoch(&mut self) -> Result<()> {
+        self.catch_up()?;
         let experiment = self.experiment;
         let config = &experiment.config;
         let epoch = self.progress.epoch + 1;
@@ -464,6 +510,7 @@ impl<'a, 'o> Trainer<'a, 'o> {
     }
 
     fn save_last(&mut self) -> Result<()> {
+        self.catch_up()?;
         let stamp = &self.experiment.stamp;
         checkpoint::save_last(
             self.folder,

@@ -1,0 +1,90 @@
+//! Training steps by a plan: the network's weights and the optimizer's numbers in the plan's flat memory
+//! for as long as training goes on, given back where others look at them.
+
+use crate::error::Result;
+use crate::optimizer::{Optimizer, OptimizerState};
+use hw_models::Network;
+use hw_models::plan::{LossFunction, StepResult, TrainPlan};
+use std::collections::BTreeMap;
+
+/// A planned network with its optimizer.
+pub(crate) struct Planned {
+    plan: TrainPlan,
+    optimizer: OptimizerState,
+    rule: Optimizer,
+    /// Whether steps were taken since the network and its optimizer were last brought up to date.
+    ahead: bool,
+}
+
+impl Planned {
+    /// A plan that goes on from `network` and `optimizer`; `None` where there can be none: on other
+    /// devices than the CPU, and for networks with layers that plans do not know.
+    pub(crate) fn new(
+        network: &Network,
+        optimizer: &OptimizerState,
+        rule: Optimizer,
+        batch: usize,
+    ) -> Result<Option<Self>> {
+        let plan = match network.device().is_cpu() {
+            true => TrainPlan::new(network.resolved(), batch),
+            false => None,
+        };
+        let Some(mut plan) = plan else {
+            return Ok(None);
+        };
+        plan.load(network)?;
+        let tensors = optimizer.export(network.parameters());
+        let flat = OptimizerState::flat(rule, plan.len(), optimizer.steps(), |slot| {
+            plan.pack(|name| tensors.get(&format!("{slot}.{name}")).map(Vec::as_slice))
+        });
+        Ok(Some(Self {
+            plan,
+            optimizer: flat,
+            rule,
+            ahead: false,
+        }))
+    }
+
+    /// One step, the update included unless the loss is no number.
+    pub(crate) fn step(
+        &mut self,
+        images: &[f32],
+        labels: &[u32],
+        dropout_seed: u64,
+        loss: &dyn LossFunction,
+        learning_rate: f32,
+    ) -> StepResult {
+        let result = self.plan.step(images, labels, dropout_seed, loss);
+        if result.loss.is_finite() {
+            self.optimizer.begin_step();
+            let (weights, gradients) = self.plan.update();
+            self.optimizer.update(0, weights, gradients, learning_rate);
+        }
+        self.ahead = true;
+        result
+    }
+
+    /// Brings `network` and `optimizer` up to date.
+    pub(crate) fn store(
+        &mut self,
+        network: &Network,
+        optimizer: &mut OptimizerState,
+    ) -> Result<()> {
+        if !std::mem::take(&mut self.ahead) {
+            return Ok(());
+        }
+        self.plan.store(network)?;
+        let mut tensors = BTreeMap::new();
+        for (slot, flat) in self.optimizer.numbers(0) {
+            for (name, values) in self.plan.unpack(&flat) {
+                tensors.insert(format!("{slot}.{name}"), values);
+            }
+        }
+        let (parameters, steps) = (network.parameters(), self.optimizer.steps());
+        // The plan's tensors are the network's, so nothing can be missing.
+        if let Ok(state) = OptimizerState::import(self.rule, parameters, steps, tensors) {
+            *optimizer = state;
+        }
+        Ok(())
+    }
+}

@@ -95,6 +95,43 @@ pub(crate) enum DataCommand {
         after_help = "Example:\n  hw data show glyphs:hiragana --out hiragana.png --per-class 12"
     )]
     Show(ShowArgs),
+    /// Look for shared images, missing classes and contradictions within and between data sets
+    #[command(after_help = AUDIT_EXAMPLES)]
+    Audit(AuditArgs),
+}
+
+const AUDIT_EXAMPLES: &str = "\
+Examples:
+  hw data audit emnist-byclass emnist-bymerge --emnist sixth
+  hw data audit emnist-letters --out letters.html
+  hw data audit                  (every set that is here)
+
+Equal images are found exactly, byte by byte. Near duplicates are the same writing cropped or scanned
+anew; of those a few may be missed.";
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// The data sets [default: every published one that is here]
+    #[arg(value_name = "NAME", value_parser = DatasetParser)]
+    pub(crate) names: Vec<DatasetId>,
+    /// Write a page with tables, a picture of what is shared, and the images in question
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) out: Option<PathBuf>,
+    /// How alike two images must be to count as near duplicates, from 0.9 up to 1
+    #[arg(long, value_name = "X", default_value_t = 0.99, value_parser = likeness)]
+    pub(crate) likeness: f32,
+    /// Look for equal images only
+    #[arg(long)]
+    pub(crate) exact: bool,
+    #[command(flatten)]
+    pub(crate) emnist: EmnistArg,
+}
+
+fn likeness(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(number) if (0.9..1.0).contains(&number) => Ok(number),
+        _ => Err("expected a number from 0.9 up to, but not including, 1".into()),
+    }
 }
 
 #[derive(Debug, Args)]

@@ -72,7 +72,8 @@ impl ClassMap {
         Self::new(from, to, map)
     }
 
-    fn matched(from: Arc<[String]>, to: Arc<[String]>) -> Self {
+    /// As [`ClassMap::by_character`], but classes of `to` may stay empty.
+    pub(crate) fn matched(from: Arc<[String]>, to: Arc<[String]>) -> Self {
         let label_of = |name: &str| to.iter().position(|class| class == name);
         let other_case = |name: &str| match name.to_uppercase() {
             upper if upper == name => name.to_lowercase(),

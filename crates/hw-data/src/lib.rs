@@ -27,6 +27,7 @@
 //! # }
 //! ```
 
+pub mod audit;
 pub mod catalogue;
 pub mod centre;
 pub mod class_map;
@@ -52,7 +53,7 @@ pub use dataset::{Dataset, Images, Split};
 pub use error::DataError;
 pub use loader::{Batch, Loader, LoaderConfig};
 pub use locate::{DataDirs, Located, locate};
-pub use open::load;
+pub use open::{load, load_all};
 pub use preprocess::{PixelScale, Preprocess, Step};
 pub use split::SplitIndices;
 pub use verify::verify;

@@ -1,10 +1,11 @@
 //! From a data set's name to its images in memory, upright and checked.
 
-use crate::catalogue::{DatasetId, Entry, Orientation, names};
+use crate::catalogue::{DatasetId, EmnistEdition, Entry, Orientation, names};
 use crate::dataset::{Dataset, Images, Split};
 use crate::glyphs::{self, GlyphConfig};
-use crate::locate::{DataDirs, SplitFiles, locate_split};
+use crate::locate::{DataDirs, SplitFiles, locate, locate_split};
 use crate::{DataError, folder, idx};
+use rayon::prelude::*;
 
 /// The side of every published image.
 const SIDE: usize = 28;
@@ -23,6 +24,43 @@ pub fn load(id: &DatasetId, split: Split, dirs: &DataDirs) -> Result<Dataset, Da
         }
         DatasetId::Folder(path) => folder::load(path, split),
         _ => load_idx(id, split, dirs),
+    }
+}
+
+/// Loads every part of every one of `ids` that is there, side by side. Unless `dirs` names an EMNIST,
+/// the parts of both are taken.
+///
+/// # Errors
+/// As [`load`]; [`DataError::NotFound`] when a set has no part anywhere.
+pub fn load_all(ids: &[DatasetId], dirs: &DataDirs) -> Result<Vec<Dataset>, DataError> {
+    let mut wanted = Vec::new();
+    for id in ids {
+        for edition in editions(id, dirs) {
+            let dirs = dirs.clone().with_edition(edition);
+            let located = match locate(id, &dirs) {
+                Err(DataError::NotFound { .. }) => continue,
+                located => located?,
+            };
+            let files = |split: &Split| id.entry().is_none() || located.files(*split).is_some();
+            let here = [Split::Train, Split::Test].into_iter().filter(files);
+            wanted.extend(here.map(|split| (id, split, dirs.clone())));
+        }
+        if !wanted.iter().any(|(known, ..)| *known == id) {
+            locate(id, dirs)?;
+        }
+    }
+    let load = |(id, split, dirs): &(&DatasetId, Split, DataDirs)| load(id, *split, dirs);
+    wanted.par_iter().map(load).collect()
+}
+
+/// Which editions to look for.
+fn editions(id: &DatasetId, dirs: &DataDirs) -> Vec<Option<EmnistEdition>> {
+    let several = id
+        .entry()
+        .is_some_and(|entry| entry.editions.iter().any(|e| e.family.is_some()));
+    match dirs.edition {
+        None if several => vec![Some(EmnistEdition::Full), Some(EmnistEdition::Sixth)],
+        edition => vec![edition],
     }
 }
 

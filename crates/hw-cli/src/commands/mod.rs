@@ -1,5 +1,6 @@
 //! One file a command: from its arguments to its answer.
 
+pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod data;
 pub(crate) mod eval;

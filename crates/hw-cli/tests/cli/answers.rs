@@ -64,6 +64,28 @@ fn a_data_set_is_shown_as_a_picture() {
 }
 
 #[test]
+fn an_audit_says_what_a_set_lacks_and_shares_as_text_json_and_page() {
+    let folder = folder();
+    let page = folder.path().join("audit.html");
+    let line = "data audit mnist --data-dir {} --out {}";
+    let answer = json(&run(&format!("{line} --json"), &[small_data(), &page]));
+    assert_eq!(answer["parts"].as_array().unwrap().len(), 2);
+    assert_eq!(answer["pairs"][0]["shared"], 0);
+    let html = std::fs::read_to_string(&page).unwrap();
+    assert!(html.starts_with("<!doctype html>") && html.contains("mnist test"));
+    let text = succeeded(&run(line, &[small_data(), &page]));
+    assert!(
+        text.contains("mnist train") && text.contains("audit.html"),
+        "{text}"
+    );
+    failed(
+        &run("data audit --data-dir {}", &[folder.path()]),
+        &["no published data set"],
+    );
+    wrong_usage(&run("data audit mnist --likeness 0.5", &[]), &["from 0.9"]);
+}
+
+#[test]
 fn the_list_of_models_is_the_catalogue_and_each_is_shown_layer_by_layer() {
     let answer = json(&run("models --json", &[]));
     let names: Vec<&str> = answer["models"]

@@ -1,6 +1,7 @@
 //! Tests of hw-data from the outside, one module a question.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod auditing;
 mod catalogue;
 mod centring;
 mod class_maps;

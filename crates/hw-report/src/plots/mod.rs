@@ -12,6 +12,7 @@ mod legend;
 mod lines;
 mod reliability;
 mod scatter;
+mod shares;
 
 pub use axis::{Axis, Unit};
 pub use comparison::{Comparison, ComparisonRow, Estimate, Style};
@@ -21,6 +22,7 @@ pub use layers::{Layer, LayerDiagram, LayerKind};
 pub use lines::{Band, LineChart, Point, Series};
 pub use reliability::{Bin, Reliability};
 pub use scatter::{Scatter, ScatterPoint};
+pub use shares::ShareMatrix;
 
 use crate::svg::{Element, PathData, Svg, path, rect, text};
 

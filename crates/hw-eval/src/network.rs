@@ -17,9 +17,8 @@
 //! ```
 
 use crate::{EvalError, Predictions, Timing, time_inference};
-use candle_core::Tensor;
-use hw_data::{Batch, Loader};
-use hw_models::{Mode, ModelError, Network};
+use hw_data::Loader;
+use hw_models::{Frozen, ModelError, Network};
 
 /// Class probabilities of `network`, in evaluation mode, for all images of `loader` in the order of
 /// its epoch 0.
@@ -43,11 +42,16 @@ pub fn predict_with(
     let classes = network.spec().classes;
     let mut logits = Vec::with_capacity(loader.len() * classes);
     let mut labels = Vec::with_capacity(loader.len());
+    let inference = |error: ModelError| EvalError::Inference(error.into());
+    let frozen = Frozen::new(network).map_err(inference)?;
     for batch in loader.epoch(0, 0) {
-        let images = batch.labels.len();
         labels.extend_from_slice(&batch.labels);
-        logits.extend(forward(network, batch).map_err(|error| EvalError::Inference(error.into()))?);
-        progress(images);
+        logits.extend(
+            frozen
+                .logits(&batch.images, batch.shape)
+                .map_err(inference)?,
+        );
+        progress(batch.labels.len());
     }
     Predictions::from_logits(logits, labels, classes)
 }
@@ -68,30 +72,15 @@ pub fn time(
         .with_batch(batch)
         .map_err(|error| EvalError::Inference(error.into()))?;
     let images = match loader.epoch(0, 0).next() {
-        Some(batch) => tensor(network, batch).map_err(inference)?,
+        Some(batch) => batch,
         None => {
             return Err(EvalError::Empty {
                 what: "the data set to time on",
             });
         }
     };
-    let batch = images.dims()[0];
-    time_inference(batch, repeats.div_ceil(10), repeats, || {
-        network.forward(&images, Mode::Eval)
+    let frozen = Frozen::new(network).map_err(inference)?;
+    time_inference(images.labels.len(), repeats.div_ceil(10), repeats, || {
+        frozen.logits(&images.images, images.shape)
     })
-}
-
-fn tensor(network: &Network, batch: Batch) -> Result<Tensor, ModelError> {
-    let [n, c, h, w] = batch.shape;
-    Ok(Tensor::from_vec(
-        batch.images,
-        (n, c, h, w),
-        network.device(),
-    )?)
-}
-
-fn forward(network: &Network, batch: Batch) -> Result<Vec<f32>, ModelError> {
-    let images = tensor(network, batch)?;
-    let logits = network.forward(&images, Mode::Eval)?;
-    Ok(logits.flatten_all()?.to_vec1::<f32>()?)
 }

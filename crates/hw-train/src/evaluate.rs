@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::events::Score;
 use candle_core::Tensor;
 use hw_data::{Batch, Loader};
-use hw_models::{Mode, Network};
+use hw_models::{Frozen, Network};
 
 /// A batch as tensors on the network's device: images `[n, c, h, w]` and labels `[n]`.
 pub(crate) fn tensors(batch: Batch, network: &Network) -> Result<(Tensor, Tensor)> {
@@ -15,18 +15,28 @@ pub(crate) fn tensors(batch: Batch, network: &Network) -> Result<(Tensor, Tensor
     Ok((images, labels))
 }
 
+/// `-log p[label]` of one image.
+fn cross_entropy(logits: &[f32], label: u32) -> f64 {
+    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = logits.iter().map(|x| f64::from(x - highest).exp()).sum();
+    sum.ln() - f64::from(logits[label as usize] - highest)
+}
+
+/// The first of the largest.
+fn largest(row: &[f32]) -> usize {
+    let mut best = 0;
+    for (class, value) in row.iter().enumerate() {
+        if *value > row[best] {
+            best = class;
+        }
+    }
+    best
+}
+
 /// How many rows of `logits` are largest at their label; the first of equals wins.
 pub(crate) fn correct_answers(logits: &Tensor, labels: &[u32]) -> Result<u64> {
     let rows = logits.to_vec2::<f32>()?;
-    let hit = |(row, &label): (&Vec<f32>, &u32)| {
-        let mut best = 0;
-        for (class, value) in row.iter().enumerate() {
-            if *value > row[best] {
-                best = class;
-            }
-        }
-        u64::from(best == label as usize)
-    };
+    let hit = |(row, &label): (&Vec<f32>, &u32)| u64::from(largest(row) == label as usize);
     Ok(rows.iter().zip(labels).map(hit).sum())
 }
 
@@ -35,15 +45,16 @@ pub(crate) fn correct_answers(logits: &Tensor, labels: &[u32]) -> Result<u64> {
 /// # Errors
 /// [`crate::TrainError`] when the images do not fit the network.
 pub fn score(network: &Network, loader: &Loader) -> Result<Score> {
+    let frozen = Frozen::new(network)?;
+    let classes = network.spec().classes;
     let (mut loss, mut correct, mut images) = (0.0, 0, 0);
     for batch in loader.epoch(0, 0) {
-        let labels = batch.labels.clone();
-        let (x, y) = tensors(batch, network)?;
-        let logits = network.forward(&x, Mode::Eval)?;
-        let mean = hw_kernels::softmax_cross_entropy(&logits, &y)?.to_scalar::<f32>()?;
-        loss += f64::from(mean) * labels.len() as f64;
-        correct += correct_answers(&logits, &labels)?;
-        images += labels.len();
+        let logits = frozen.logits(&batch.images, batch.shape)?;
+        for (logits, &label) in logits.chunks_exact(classes).zip(&batch.labels) {
+            loss += cross_entropy(logits, label);
+            correct += u64::from(largest(logits) == label as usize);
+        }
+        images += batch.labels.len();
     }
     let count = images.max(1) as f64;
     Ok(Score {

@@ -9,7 +9,7 @@ use hw_data::centre::SIDE;
 use hw_data::gray::Gray;
 use hw_data::preprocess::{Draw, Pipeline};
 use hw_data::{DataError, Preprocess, Step};
-use hw_models::Mode;
+use hw_models::Frozen;
 use hw_train::{Trained, checkpoint};
 use serde::Serialize;
 use std::fmt;
@@ -169,8 +169,9 @@ fn probabilities(
     }
     let [channels, height, width] = pipeline.output_shape();
     let network = &trained.network;
-    let images = Tensor::from_vec(pixels, (count, channels, height, width), network.device())?;
-    let logits = network.forward(&images, Mode::Eval)?;
+    let shape = [count, channels, height, width];
+    let logits = Frozen::new(network)?.logits(&pixels, shape)?;
+    let logits = Tensor::from_vec(logits, (count, network.spec().classes), network.device())?;
     Ok(hw_kernels::softmax(&logits)?.to_vec2()?)
 }
 

@@ -93,12 +93,12 @@ impl Taps {
         };
         let pixels = self.to_len / self.to_width;
         let finish = product.finish;
-        if !finish.accumulate {
-            for (image, at) in (0..images).flat_map(|i| (0..pixels).map(move |p| (i, p))) {
-                match finish.bias {
-                    Some(bias) => pixel(image, at).copy_from_slice(&bias[first..end]),
-                    None => pixel(image, at).fill(0.0),
-                }
+        for (image, at) in (0..images).flat_map(|i| (0..pixels).map(move |p| (i, p))) {
+            match (finish.bias, finish.accumulate) {
+                (Some(bias), false) => pixel(image, at).copy_from_slice(&bias[first..end]),
+                (Some(bias), true) => norm::add(&bias[first..end], pixel(image, at)),
+                (None, false) => pixel(image, at).fill(0.0),
+                (None, true) => {}
             }
         }
         let plain = Rows {

@@ -1,4 +1,4 @@
-//! Planned training: all memory laid out and all work ordered before the first step.
+//! Planned training and inference: all memory laid out and all work ordered before the first step.
 //!
 //! [`TrainPlan`] runs the same network as [`crate::Network`], with the same gradients up to rounding,
 //! on channels-last maps in memory that is allocated once. Batch normalisation, ReLU and the sum of
@@ -8,6 +8,7 @@
 //! gives the same bits.
 
 mod graph;
+mod infer;
 mod memory;
 mod program;
 mod run;
@@ -19,6 +20,7 @@ use crate::network::Network;
 use crate::resolve::ResolvedModel;
 use candle_core::Tensor;
 use graph::Graph;
+pub use infer::InferencePlan;
 use program::Compiler;
 use run::Engine;
 pub use run::{LossFunction, StepResult};

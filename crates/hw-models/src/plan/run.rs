@@ -22,7 +22,7 @@ const TASKS: usize = 16;
 /// Floats that a kernel may read beyond the last value.
 const SLACK: usize = 64;
 /// Elements of an elementwise step at a time.
-const PIECE: usize = 4096;
+pub(super) const PIECE: usize = 4096;
 
 /// A loss of one image: reads the logits and the label, writes the gradient of the logits, gives
 /// the loss. The batch's loss is the mean of its images'.

@@ -1,6 +1,6 @@
 //! The plan against the same network on candle tensors.
 
-use super::{TrainPlan, cross_entropy};
+use super::{InferencePlan, TrainPlan, cross_entropy};
 use crate::{Border, Initializer, Layer, Mode, ModelSpec, Network, zoo};
 use candle_core::{Device, Tensor};
 use hw_core::Rng;
@@ -72,7 +72,31 @@ fn compare(spec: &ModelSpec, n: usize) -> (f32, String) {
         let theirs = var.to_vec1::<f32>().unwrap();
         note(ours, &theirs, name, 1.0);
     }
+    logits_agree(&network, &x, &images);
     worst
+}
+
+/// The frozen network's logits, one image at a time and all together.
+fn logits_agree(network: &Network, x: &Tensor, images: &[f32]) {
+    let plan = InferencePlan::new(network).unwrap().unwrap();
+    let logits = network.forward(x, Mode::Eval).unwrap();
+    let logits = logits.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let one = images.len() / x.dim(0).unwrap();
+    let single: Vec<f32> = images
+        .chunks(one)
+        .flat_map(|image| plan.logits(image))
+        .collect();
+    let scale = logits.iter().fold(1.0f32, |m, v| m.max(v.abs()));
+    for ours in [plan.logits(images), single] {
+        assert_eq!(ours.len(), logits.len());
+        for (a, b) in ours.iter().zip(&logits) {
+            assert!(
+                (a - b).abs() < 1e-4 * scale,
+                "{}: {a} {b}",
+                network.spec().name
+            );
+        }
+    }
 }
 
 fn gradients_scale(network: &Network, gradients: &candle_core::backprop::GradStore) -> f32 {

@@ -219,16 +219,25 @@ impl OptimizerState {
         }
     }
 
-    /// The state of one flat tensor of `len` numbers after `steps` steps, its slots filled by name.
-    pub(crate) fn flat(
-        rule: Optimizer,
-        len: usize,
-        steps: u64,
-        fill: impl Fn(&str) -> Vec<f32>,
-    ) -> Self {
+    /// The state before the first step of one flat tensor of `len` numbers: what a plan trains.
+    pub fn flat(rule: Optimizer, len: usize) -> Self {
+        let start = match rule {
+            Optimizer::Adagrad {
+                initial_accumulator,
+                ..
+            } => initial_accumulator,
+            _ => 0.0,
+        };
         let mut state = Self::new(rule, &[]);
-        let slots: Vec<Vec<f32>> = rule.slots().iter().map(|slot| fill(slot)).collect();
-        debug_assert!(slots.iter().all(|slot| slot.len() == len));
+        let slots = rule.slots().iter().map(|_| vec![start; len]).collect();
+        state.slots.push(Mutex::new(slots));
+        state
+    }
+
+    /// The state of a flat tensor after `steps` steps, its slots filled by name.
+    pub(crate) fn flat_from(rule: Optimizer, steps: u64, fill: impl Fn(&str) -> Vec<f32>) -> Self {
+        let mut state = Self::new(rule, &[]);
+        let slots = rule.slots().iter().map(|slot| fill(slot)).collect();
         state.slots.push(Mutex::new(slots));
         for _ in 0..steps {
             state.begin_step();

@@ -34,7 +34,7 @@ impl Planned {
         };
         plan.load(network)?;
         let tensors = optimizer.export(network.parameters());
-        let flat = OptimizerState::flat(rule, plan.len(), optimizer.steps(), |slot| {
+        let flat = OptimizerState::flat_from(rule, optimizer.steps(), |slot| {
             plan.pack(|name| tensors.get(&format!("{slot}.{name}")).map(Vec::as_slice))
         });
         Ok(Some(Self {

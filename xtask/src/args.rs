@@ -16,6 +16,16 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Rerun every table and figure of the papers and report, cell by cell, what held up
     ReproduceAll(ReproduceArgs),
+    /// Measure every building block against its reference and write docs/blocks.md
+    Blocks(BlocksArgs),
+}
+
+/// Arguments of `blocks`.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct BlocksArgs {
+    /// Write nothing; fail when docs/blocks.md is out of date
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 /// Arguments of `reproduce-all`.

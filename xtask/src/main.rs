@@ -1,6 +1,7 @@
 //! Chores of the workspace, as Rust.
 
 mod args;
+mod blocks;
 mod progress;
 mod reproduce;
 
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let result = match args.command {
         Command::ReproduceAll(args) => reproduce::run(&args),
+        Command::Blocks(args) => blocks::run(&args),
     };
     match result {
         Ok(code) => code,

@@ -194,7 +194,7 @@ mod tests {
             .terms(labels.into_iter(), 3)
             .unwrap();
         let weights = terms.class_weights.unwrap();
-        for (found, expected) in weights.iter().zip([0.555_555_6, 1.111_111_1, 3.333_333_3]) {
+        for (found, expected) in weights.iter().zip([0.555_555_6, 1.111_111, 3.333_333_3]) {
             assert!((found - expected).abs() < 1e-6, "{found} {expected}");
         }
     }

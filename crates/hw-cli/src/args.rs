@@ -345,7 +345,7 @@ pub(crate) struct RunArgs {
     pub(crate) activation: Option<Activation>,
     /// The update rule, alone or after the library whose constants are meant: nadam, keras:nadam,
     /// pytorch:nadam (`hw list optimizers`) [default: adam]
-    #[arg(long, value_name = "NAME", value_parser = OptimizerParser)]
+    #[arg(long, value_name = "NAME", value_parser = optimizer_names())]
     pub(crate) optimizer: Option<Optimizer>,
     /// Step size [default: what usually works with the optimizer]
     #[arg(long, value_name = "X", value_parser = above_zero)]
@@ -517,28 +517,22 @@ fn families() -> PossibleValuesParser {
 }
 
 /// An update rule by its name, alone or with a library's constants.
-#[derive(Clone)]
-struct OptimizerParser;
-
-impl TypedValueParser for OptimizerParser {
-    type Value = Optimizer;
-
-    fn parse_ref(
-        &self,
-        command: &clap::Command,
-        arg: Option<&clap::Arg>,
-        value: &OsStr,
-    ) -> Result<Optimizer, clap::Error> {
-        let parser = StringValueParser::new().try_map(|name| name.parse::<Optimizer>());
-        parser.parse_ref(command, arg, value)
-    }
-
-    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        let rules = RULES.iter();
-        Some(Box::new(
-            rules.map(|rule| PossibleValue::new(rule.name).help(rule.about)),
-        ))
-    }
+fn optimizer_names() -> impl TypedValueParser<Value = Optimizer> {
+    static PRESETS: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let of = |library| {
+            RULES
+                .iter()
+                .map(move |rule| format!("{library}:{}", rule.name))
+        };
+        of("keras").chain(of("pytorch")).collect()
+    });
+    let rules = RULES.iter();
+    let rules = rules.map(|rule| PossibleValue::new(rule.name).help(rule.about));
+    let presets = PRESETS
+        .iter()
+        .map(|name| PossibleValue::new(name.as_str()).hide(true));
+    let names: Vec<PossibleValue> = rules.chain(presets).collect();
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<Optimizer>())
 }
 
 fn activation(text: &str) -> Result<Activation, String> {

@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod blocks;
 mod progress;
 mod reproduce;
 
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     let result = match args.command {
         Command::ReproduceAll(args) => reproduce::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Blocks(args) => blocks::run(&args),
     };
     match result {
         Ok(code) => code,

@@ -3,9 +3,13 @@
 
 use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use hw_data::{DatasetId, EmnistEdition, PixelScale, Split};
+use hw_data::{DatasetId, EmnistEdition, PixelScale, Sampling, Split};
+use hw_kernels::Activation;
 use hw_models::{Initializer, zoo};
-use hw_train::{Monitor, Optimizer};
+use hw_train::blocks::Family;
+use hw_train::optimizer::RULES;
+use hw_train::range_test::Range;
+use hw_train::{Loss, Monitor, Optimizer, Schedule};
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -56,12 +60,18 @@ pub(crate) enum Command {
     /// Look at data sets
     #[command(subcommand, after_help = DATA_EXAMPLES)]
     Data(DataCommand),
+    /// List what there is to choose from: networks, optimizers, schedules, losses, ...
+    #[command(after_help = LIST_EXAMPLES)]
+    List(ListFamilyArgs),
     /// List the networks, or show one layer by layer
     #[command(after_help = MODELS_EXAMPLES)]
     Models(ModelsArgs),
     /// Train a network, or go on with a stopped run
     #[command(after_help = TRAIN_EXAMPLES, override_usage = TRAIN_USAGE)]
     Train(Box<TrainArgs>),
+    /// Find out which learning rates a network can take
+    #[command(after_help = LR_RANGE_EXAMPLES)]
+    LrRange(Box<LrRangeArgs>),
     /// Measure a trained network on a test set
     #[command(after_help = EVAL_EXAMPLES)]
     Eval(EvalArgs),
@@ -216,6 +226,19 @@ impl From<Part> for Split {
     }
 }
 
+const LIST_EXAMPLES: &str = "\
+Examples:
+  hw list
+  hw list optimizers
+  hw list activations --json";
+
+#[derive(Debug, Args)]
+pub(crate) struct ListFamilyArgs {
+    /// The family
+    #[arg(value_name = "FAMILY", value_parser = families())]
+    pub(crate) family: Option<String>,
+}
+
 const MODELS_EXAMPLES: &str = "\
 Examples:
   hw models
@@ -230,6 +253,9 @@ pub(crate) struct ModelsArgs {
     #[arg(long, value_name = "N", default_value_t = 10)]
     #[arg(value_parser = clap::value_parser!(u16).range(2..=10_000))]
     pub(crate) classes: u16,
+    /// With one of its settings so; may be given again
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value, requires = "name")]
+    pub(crate) model_option: Vec<(String, String)>,
 }
 
 const TRAIN_USAGE: &str = "\
@@ -266,6 +292,37 @@ pub(crate) struct TrainArgs {
     pub(crate) checkpoint_every: u64,
 }
 
+const LR_RANGE_EXAMPLES: &str = "\
+Examples:
+  hw lr-range --model bn-cnn --dataset mnist --out range.svg
+  hw lr-range --model lenet5 --dataset glyphs:digits --optimizer sgd --from 1e-4 --to 100 \\
+      --out range.svg
+
+Trains a fresh network for some steps while the learning rate grows, and draws the loss against it
+(Smith 2017). Nothing but the plot is kept.";
+
+#[derive(Debug, Args)]
+// A run needs a model unless it is resumed, and a range test never is: a group that nothing is in.
+#[command(group(clap::ArgGroup::new("resume")))]
+pub(crate) struct LrRangeArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    #[command(flatten)]
+    pub(crate) emnist: EmnistArg,
+    /// The SVG file to write
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// The first learning rate
+    #[arg(long, value_name = "X", value_parser = above_zero, default_value_t = Range::default().from)]
+    pub(crate) from: f32,
+    /// The last learning rate
+    #[arg(long, value_name = "X", value_parser = above_zero, default_value_t = Range::default().to)]
+    pub(crate) to: f32,
+    /// Training steps
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = Range::default().steps)]
+    pub(crate) steps: usize,
+}
+
 /// What decides a run's bits; each overrides the config file.
 #[derive(Debug, Default, Args)]
 pub(crate) struct RunArgs {
@@ -280,15 +337,45 @@ pub(crate) struct RunArgs {
     /// A JSON config file, as every run's folder holds one; the options here override it
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// The update rule [default: adam]
+    /// Set one of the network's settings (`hw models NAME` lists them); may be given again
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) model_option: Vec<(String, String)>,
+    /// The network's nonlinearity, where it can be chosen (`hw list activations`)
+    #[arg(long, value_name = "NAME", value_parser = activation)]
+    pub(crate) activation: Option<Activation>,
+    /// The update rule, alone or after the library whose constants are meant: nadam, keras:nadam,
+    /// pytorch:nadam (`hw list optimizers`) [default: adam]
     #[arg(long, value_name = "NAME", value_parser = optimizer_names())]
     pub(crate) optimizer: Option<Optimizer>,
     /// Step size [default: what usually works with the optimizer]
     #[arg(long, value_name = "X", value_parser = above_zero)]
     pub(crate) lr: Option<f32>,
-    /// The momentum optimizer's momentum [default: 0.9]
+    /// The momentum of momentum and nesterov [default: 0.9]
     #[arg(long, value_name = "X", value_parser = fraction::<f32>)]
     pub(crate) momentum: Option<f32>,
+    /// The weight decay of adamw [default: 0.01]
+    #[arg(long, value_name = "X", value_parser = fraction::<f32>)]
+    pub(crate) weight_decay: Option<f32>,
+    /// How the step size moves: cosine, step:every=10,factor=0.1, ... (`hw list schedules`)
+    /// [default: constant]
+    #[arg(long, value_name = "NAME", value_parser = str::parse::<Schedule>)]
+    pub(crate) schedule: Option<Schedule>,
+    /// Epochs over which the step size rises from 0 [default: 0]
+    #[arg(long, value_name = "EPOCHS", value_parser = not_negative)]
+    pub(crate) warmup: Option<f64>,
+    /// What is minimised: focal:gamma=2, class-weighted, ..., joined by "+" (`hw list losses`)
+    /// [default: cross-entropy]
+    #[arg(long, value_name = "NAME", value_parser = str::parse::<Loss>)]
+    pub(crate) loss: Option<Loss>,
+    /// Share of the target that is spread over all classes [default: 0]
+    #[arg(long, value_name = "X", value_parser = fraction::<f32>)]
+    pub(crate) label_smoothing: Option<f32>,
+    /// Score and keep a moving average of the weights with this decay, 0.999 say
+    #[arg(long, value_name = "DECAY", value_parser = fraction::<f32>)]
+    pub(crate) ema: Option<f32>,
+    /// How an epoch draws its images [default: epoch]
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub(crate) sampling: Option<SamplingArg>,
     /// Images a step [default: 128]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) batch: Option<usize>,
@@ -316,6 +403,23 @@ pub(crate) struct RunArgs {
     /// Pixels as the network sees them: unit (0 to 1), raw (0 to 255) or standard:MEAN,STD [default: unit]
     #[arg(long, value_name = "SCALE", value_parser = pixel_scale)]
     pub(crate) scale: Option<PixelScale>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum SamplingArg {
+    /// Each image once
+    Epoch,
+    /// Every batch from all images, so that some come twice and some not at all
+    Replacement,
+}
+
+impl From<SamplingArg> for Sampling {
+    fn from(sampling: SamplingArg) -> Self {
+        match sampling {
+            SamplingArg::Epoch => Self::Epoch,
+            SamplingArg::Replacement => Self::Replacement,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -407,10 +511,47 @@ fn model_names() -> PossibleValuesParser {
     )
 }
 
-/// The optimizers there are.
+/// The families of building blocks.
+fn families() -> PossibleValuesParser {
+    PossibleValuesParser::new(Family::ALL.map(Family::name))
+}
+
+/// An update rule by its name, alone or with a library's constants.
 fn optimizer_names() -> impl TypedValueParser<Value = Optimizer> {
-    let names = Optimizer::all().map(|rule| PossibleValue::new(rule.name()));
+    static PRESETS: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let of = |library| {
+            RULES
+                .iter()
+                .map(move |rule| format!("{library}:{}", rule.name))
+        };
+        of("keras").chain(of("pytorch")).collect()
+    });
+    let rules = RULES.iter();
+    let rules = rules.map(|rule| PossibleValue::new(rule.name).help(rule.about));
+    let presets = PRESETS
+        .iter()
+        .map(|name| PossibleValue::new(name.as_str()).hide(true));
+    let names: Vec<PossibleValue> = rules.chain(presets).collect();
     PossibleValuesParser::new(names).try_map(|name| name.parse::<Optimizer>())
+}
+
+fn activation(text: &str) -> Result<Activation, String> {
+    text.parse::<Activation>()
+        .map_err(|error| error.to_string())
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
+        _ => Err("expected KEY=VALUE, units=4 say".into()),
+    }
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
+        _ => Err("expected a finite number, at least 0".into()),
+    }
 }
 
 /// A data set by its catalogue name, or "folder:PATH"; the catalogue itself suggests the nearest name.

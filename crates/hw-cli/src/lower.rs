@@ -21,10 +21,13 @@ pub(crate) fn train_config(args: &RunArgs, emnist: Option<Emnist>) -> Result<Tra
     replace(&mut config.preprocess.scale, &args.scale);
     config.limit = args.limit.or(config.limit);
     config.init = args.init.or(config.init);
-    if let Some(model) = &args.model {
-        config.model.clone_from(model);
-        config.spec = None;
-    }
+    config.ema = args.ema.or(config.ema);
+    replace(&mut config.schedule, &args.schedule);
+    replace(&mut config.warmup, &args.warmup);
+    replace(&mut config.loss, &args.loss);
+    replace(&mut config.loss.label_smoothing, &args.label_smoothing);
+    replace(&mut config.sampling, &args.sampling.map(Into::into));
+    model(args, &mut config)?;
     if let Some(monitor) = args.monitor {
         config.monitor = monitor.into();
     }
@@ -45,6 +48,31 @@ pub(crate) fn train_config(args: &RunArgs, emnist: Option<Emnist>) -> Result<Tra
     Ok(config)
 }
 
+/// The model and its settings: another model starts from its own defaults.
+fn model(args: &RunArgs, config: &mut TrainConfig) -> Result<()> {
+    if let Some(model) = &args.model {
+        if *model != config.model || config.spec.is_some() {
+            config.model_options.clear();
+        }
+        config.model.clone_from(model);
+        config.spec = None;
+    }
+    let settings = args.model_option.iter().cloned();
+    let activation = args.activation.iter();
+    let activation = activation.map(|function| ("activation".into(), function.to_string()));
+    config.model_options.extend(settings.chain(activation));
+    if config.model_options.is_empty() || config.spec.is_some() {
+        return Ok(());
+    }
+    // The images are not known yet; a setting that is wrong for a digit is wrong for all.
+    let entry = hw_models::zoo::find(&config.model)?;
+    match entry.spec_with([1, 28, 28], 10, &config.model_options) {
+        Ok(_) => Ok(()),
+        Err(error) if args.config.is_none() => Err(Usage(error.to_string()).into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn replace<T: Clone>(field: &mut T, option: &Option<T>) {
     if let Some(value) = option {
         field.clone_from(value);
@@ -62,18 +90,39 @@ fn optimizer(args: &RunArgs, config: &mut TrainConfig) -> Result<()> {
         }
     }
     replace(&mut config.learning_rate, &args.lr);
-    match (args.momentum, &mut config.optimizer) {
-        (None, _) => Ok(()),
-        (Some(value), Optimizer::Momentum { momentum }) => {
-            *momentum = value;
-            Ok(())
-        }
-        (Some(_), other) => {
-            let name = other.name();
-            let problem = format!("--momentum is of no use to {name}; add --optimizer momentum");
-            Err(Usage(problem).into())
-        }
+    let set_momentum = |rule: &mut Optimizer, value| rule.set_momentum(value);
+    constant(
+        config,
+        args.momentum,
+        set_momentum,
+        "--momentum",
+        "momentum or nesterov",
+    )?;
+    let set_decay = |rule: &mut Optimizer, value| rule.set_weight_decay(value);
+    constant(
+        config,
+        args.weight_decay,
+        set_decay,
+        "--weight-decay",
+        "adamw",
+    )
+}
+
+/// Sets one of the rule's constants, if it has it.
+fn constant(
+    config: &mut TrainConfig,
+    value: Option<f32>,
+    set: impl Fn(&mut Optimizer, f32) -> bool,
+    option: &str,
+    rules: &str,
+) -> Result<()> {
+    let Some(value) = value else { return Ok(()) };
+    if set(&mut config.optimizer, value) {
+        return Ok(());
     }
+    let name = config.optimizer.name();
+    let problem = format!("{option} is of no use to {name}; add --optimizer {rules}");
+    Err(Usage(problem).into())
 }
 
 /// Whether the config file has that field.
@@ -164,7 +213,9 @@ mod tests {
             ..args
         };
         let config = train_config(&args, None).unwrap();
-        assert_eq!(config.optimizer, Optimizer::Momentum { momentum: 0.5 });
+        let mut expected: Optimizer = "momentum".parse().unwrap();
+        expected.set_momentum(0.5);
+        assert_eq!(config.optimizer, expected);
     }
 
     #[test]
@@ -181,6 +232,53 @@ mod tests {
             ..RunArgs::default()
         };
         assert!(train_config(&patient, None).unwrap_err().is::<Usage>());
+    }
+
+    #[test]
+    fn a_models_settings_are_checked_at_once_and_forgotten_with_the_model() {
+        let set = |model: &str, name: &str, value: &str| RunArgs {
+            model: Some(model.into()),
+            model_option: vec![(name.into(), value.into())],
+            ..RunArgs::default()
+        };
+        let config = train_config(&set("residual", "units", "4"), None).unwrap();
+        assert_eq!(config.model_options["units"], "4");
+        for wrong in [set("residual", "unit", "4"), set("ann", "units", "4")] {
+            assert!(train_config(&wrong, None).unwrap_err().is::<Usage>());
+        }
+        let text = r#"{"model":"residual","model_options":{"units":"2"}}"#;
+        let (_folder, args) = file(text);
+        let same = train_config(&args, None).unwrap();
+        assert_eq!(same.model_options["units"], "2");
+        let other = RunArgs {
+            model: Some("ann".into()),
+            ..args
+        };
+        let other = train_config(&other, None).unwrap();
+        assert!(other.model_options.is_empty());
+    }
+
+    #[test]
+    fn losses_schedules_and_activations_are_asked_for_by_name() {
+        let args = RunArgs {
+            model: Some("residual".into()),
+            activation: "swish".parse().ok(),
+            schedule: "step:every=2".parse().ok(),
+            loss: "focal".parse().ok(),
+            label_smoothing: Some(0.1),
+            ema: Some(0.99),
+            ..RunArgs::default()
+        };
+        let config = train_config(&args, None).unwrap();
+        assert_eq!(config.model_options["activation"], "swish");
+        assert_eq!((config.loss.focal, config.loss.label_smoothing), (2.0, 0.1));
+        assert_eq!(config.ema, Some(0.99));
+        let plateau = RunArgs {
+            schedule: "reduce-on-plateau".parse().ok(),
+            val_fraction: Some(0.0),
+            ..args
+        };
+        assert!(train_config(&plateau, None).unwrap_err().is::<Usage>());
     }
 
     #[test]

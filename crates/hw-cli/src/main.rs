@@ -40,6 +40,8 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     }
     match &cli.command {
         Command::Data(args) => commands::data::run(args, common),
+        Command::LrRange(args) => commands::lr_range::run(args, common),
+        Command::List(args) => commands::list::run(args, common),
         Command::Models(args) => commands::models::run(args, common),
         Command::Train(args) => commands::train::run(args, common),
         Command::Eval(args) => commands::eval::run(args, common),

@@ -51,7 +51,7 @@ pub mod verify;
 pub use catalogue::{DatasetId, EmnistEdition, GlyphSet};
 pub use dataset::{Dataset, Images, Split};
 pub use error::DataError;
-pub use loader::{Batch, Loader, LoaderConfig};
+pub use loader::{Batch, Loader, LoaderConfig, Sampling};
 pub use locate::{DataDirs, Located, locate};
 pub use open::{load, load_all};
 pub use preprocess::{PixelScale, Preprocess, Step};

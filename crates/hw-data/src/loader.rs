@@ -30,9 +30,22 @@
 use crate::preprocess::{Draw, Pipeline, Preprocess};
 use crate::{DataError, Dataset};
 use hw_core::Rng;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
+
+/// Which images make up an epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sampling {
+    /// Each image once.
+    #[default]
+    Epoch,
+    /// As many as there are, each drawn from all (with a `shuffle_seed` only): every batch is a fresh
+    /// random choice, as where batches come from `numpy.random.choice`.
+    Replacement,
+}
 
 /// How a [`Loader`] makes batches.
 #[derive(Clone, Debug)]
@@ -41,6 +54,8 @@ pub struct LoaderConfig {
     pub batch: usize,
     /// The seed of each epoch's order; `None` keeps the order of the indices.
     pub shuffle_seed: Option<u64>,
+    /// Which images make up an epoch.
+    pub sampling: Sampling,
     /// Whether the last batch of an epoch is left out when it is not full.
     pub drop_last: bool,
     /// What happens to each image.
@@ -56,6 +71,7 @@ impl Default for LoaderConfig {
         Self {
             batch: 100,
             shuffle_seed: None,
+            sampling: Sampling::Epoch,
             drop_last: false,
             preprocess: Preprocess::default(),
             augment_seed: 0,
@@ -192,7 +208,15 @@ impl Maker {
         };
         let mut order: Arc<[u32]> = Arc::from(&self.indices[..]);
         if let Some(order) = Arc::get_mut(&mut order) {
-            Rng::stream(seed, "shuffle", epoch).shuffle(order);
+            match self.config.sampling {
+                Sampling::Epoch => Rng::stream(seed, "shuffle", epoch).shuffle(order),
+                Sampling::Replacement => {
+                    let mut rng = Rng::stream(seed, "sample", epoch);
+                    for place in order {
+                        *place = self.indices[rng.below(self.indices.len())];
+                    }
+                }
+            }
         }
         order
     }

@@ -76,6 +76,41 @@ impl Activation {
         }
     }
 
+    /// What it computes, in one line.
+    pub const fn about(&self) -> &'static str {
+        match self {
+            Self::Relu => "max(x, 0)",
+            Self::LeakyRelu { .. } => "x, or slope x below 0 (Keras: slope 0.3; PyTorch: 0.01)",
+            Self::Elu { .. } => "x, or alpha (exp(x) - 1) below 0",
+            Self::Selu => "ELU scaled so that layers normalise themselves",
+            Self::Sigmoid => "1 / (1 + exp(-x))",
+            Self::Tanh => "hyperbolic tangent",
+            Self::ScaledTanh => "1.7159 tanh(2x/3)",
+            Self::Softsign => "x / (1 + |x|)",
+            Self::Swish => "x sigmoid(x), also called SiLU",
+            Self::Gelu => "x times the normal distribution function of x, exactly",
+            Self::Softmax => "exp(x) over its sum over the channels",
+            Self::Identity => "x",
+        }
+    }
+
+    /// Who proposed it.
+    pub const fn source(&self) -> &'static str {
+        match self {
+            Self::Relu => "Nair & Hinton 2010",
+            Self::LeakyRelu { .. } => "Maas, Hannun & Ng 2013",
+            Self::Elu { .. } => "Clevert, Unterthiner & Hochreiter 2016",
+            Self::Selu => "Klambauer et al. 2017",
+            Self::Sigmoid | Self::Tanh => "Rumelhart, Hinton & Williams 1986",
+            Self::ScaledTanh => "LeCun et al. 1998, appendix A",
+            Self::Softsign => "Bergstra et al. 2009",
+            Self::Swish => "Ramachandran, Zoph & Le 2017",
+            Self::Gelu => "Hendrycks & Gimpel 2016",
+            Self::Softmax => "Bridle 1990",
+            Self::Identity => "-",
+        }
+    }
+
     fn with_parameter(self, value: f32) -> Option<Self> {
         match self {
             Self::LeakyRelu { .. } => Some(Self::LeakyRelu { slope: value }),

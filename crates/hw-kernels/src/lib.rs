@@ -39,7 +39,7 @@ pub use activation::Activation;
 pub use error::{KernelError, Result};
 pub use geometry::{Conv2dConfig, Padding, Pool2dConfig, Windows};
 pub use ops::{
-    BatchStats, activate, avg_pool2d, batch_norm_eval, batch_norm_train, channel_scale_shift,
-    conv2d, conv2d_relu_max_pool2d, dropout, global_avg_pool, linear, log_softmax, max_pool2d, rbf,
-    softmax, softmax_cross_entropy,
+    BatchStats, LossTerms, activate, avg_pool2d, batch_norm_eval, batch_norm_train,
+    channel_scale_shift, conv2d, conv2d_relu_max_pool2d, dropout, global_avg_pool, linear,
+    log_softmax, max_pool2d, rbf, softmax, softmax_cross_entropy, softmax_loss,
 };

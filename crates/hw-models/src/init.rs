@@ -2,6 +2,7 @@
 
 use hw_core::Rng;
 use serde::{Deserialize, Serialize};
+use std::mem::discriminant;
 
 /// A rule for the initial weights of a layer with `fan_in` inputs and `fan_out` outputs a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,31 +67,120 @@ impl Initializer {
     }
 }
 
+/// A rule with its name.
+struct Named {
+    rule: Initializer,
+    name: &'static str,
+    about: &'static str,
+    source: &'static str,
+}
+
+const fn named(
+    rule: Initializer,
+    name: &'static str,
+    about: &'static str,
+    source: &'static str,
+) -> Named {
+    Named {
+        rule,
+        name,
+        about,
+        source,
+    }
+}
+
+const GLOROT: &str = "Glorot & Bengio 2010";
+const HE: &str = "He, Zhang, Ren & Sun 2015";
+const LECUN: &str = "LeCun, Bottou, Orr & Müller 1998";
+
+/// All rules, `normal` with simple-cnn-bn's standard deviation.
+const NAMED: [Named; 8] = [
+    named(
+        Initializer::Normal { std: 0.01 },
+        "normal",
+        "Gaussian with the given standard deviation: normal:0.01",
+        "simple-cnn-bn",
+    ),
+    named(
+        Initializer::GlorotUniform,
+        "glorot-uniform",
+        "uniform within sqrt(6 / (fan_in + fan_out)); Keras's default",
+        GLOROT,
+    ),
+    named(
+        Initializer::GlorotNormal,
+        "glorot-normal",
+        "Gaussian of variance 2 / (fan_in + fan_out)",
+        GLOROT,
+    ),
+    named(
+        Initializer::HeUniform,
+        "he-uniform",
+        "uniform within sqrt(6 / fan_in)",
+        HE,
+    ),
+    named(
+        Initializer::HeNormal,
+        "he-normal",
+        "Gaussian of variance 2 / fan_in",
+        HE,
+    ),
+    named(
+        Initializer::LecunUniform,
+        "lecun-uniform",
+        "uniform within sqrt(3 / fan_in)",
+        LECUN,
+    ),
+    named(
+        Initializer::LecunNormal,
+        "lecun-normal",
+        "Gaussian of variance 1 / fan_in",
+        LECUN,
+    ),
+    named(
+        Initializer::Torch,
+        "torch",
+        "weights and biases uniform within 1 / sqrt(fan_in); PyTorch's default",
+        "PyTorch",
+    ),
+];
+
+impl Initializer {
+    /// All rules, one of each kind.
+    pub fn all() -> impl Iterator<Item = Self> {
+        NAMED.iter().map(|named| named.rule)
+    }
+
+    fn named(&self) -> &'static Named {
+        // A test holds that every variant has its entry.
+        let same = |named: &&Named| discriminant(&named.rule) == discriminant(self);
+        NAMED.iter().find(same).unwrap_or(&NAMED[0])
+    }
+
+    /// The name, without its number.
+    pub fn name(&self) -> &'static str {
+        self.named().name
+    }
+
+    /// What it draws, in one line.
+    pub fn about(&self) -> &'static str {
+        self.named().about
+    }
+
+    /// Who proposed it.
+    pub fn source(&self) -> &'static str {
+        self.named().source
+    }
+}
+
 impl std::fmt::Display for Initializer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Normal { std } => write!(f, "normal:{std}"),
-            Self::GlorotUniform => f.write_str("glorot-uniform"),
-            Self::GlorotNormal => f.write_str("glorot-normal"),
-            Self::HeUniform => f.write_str("he-uniform"),
-            Self::HeNormal => f.write_str("he-normal"),
-            Self::LecunUniform => f.write_str("lecun-uniform"),
-            Self::LecunNormal => f.write_str("lecun-normal"),
-            Self::Torch => f.write_str("torch"),
+            _ => f.write_str(self.name()),
         }
     }
 }
-
-/// All rules that take no number, by name.
-const NAMED: [Initializer; 7] = [
-    Initializer::GlorotUniform,
-    Initializer::GlorotNormal,
-    Initializer::HeUniform,
-    Initializer::HeNormal,
-    Initializer::LecunUniform,
-    Initializer::LecunNormal,
-    Initializer::Torch,
-];
 
 impl std::str::FromStr for Initializer {
     type Err = String;
@@ -104,16 +194,15 @@ impl std::str::FromStr for Initializer {
                 )),
             };
         }
-        NAMED
-            .into_iter()
-            .find(|rule| rule.to_string() == text)
-            .ok_or_else(|| {
-                let names: Vec<String> = NAMED.iter().map(ToString::to_string).collect();
-                format!(
-                    "unknown initialiser '{text}'; known: normal:STD, {}",
-                    names.join(", ")
-                )
-            })
+        let rules = NAMED.iter().filter(|named| named.name != "normal");
+        let mut matching = rules.clone().filter(|named| named.name == text);
+        matching.next().map(|named| named.rule).ok_or_else(|| {
+            let names: Vec<&str> = rules.map(|named| named.name).collect();
+            format!(
+                "unknown initialiser '{text}'; known: normal:STD, {}",
+                names.join(", ")
+            )
+        })
     }
 }
 
@@ -168,8 +257,11 @@ mod tests {
 
     #[test]
     fn names_parse_back() {
-        for rule in NAMED.into_iter().chain([Initializer::Normal { std: 0.01 }]) {
+        for rule in Initializer::all() {
             assert_eq!(rule.to_string().parse::<Initializer>(), Ok(rule));
+            assert!(rule.to_string().starts_with(rule.name()));
+            let json = serde_json::to_value(rule).unwrap().to_string();
+            assert!(json.replace('_', "-").contains(rule.name()), "{json}");
         }
         assert!("xavier".parse::<Initializer>().is_err());
         assert!("normal:-1".parse::<Initializer>().is_err());

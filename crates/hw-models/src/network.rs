@@ -5,7 +5,7 @@ use crate::resolve::{Parameter, ResolvedLayer, ResolvedModel, Start};
 use crate::spec::{Layer, ModelSpec};
 use candle_core::{DType, Device, Tensor, Var};
 use hw_core::Rng;
-use hw_kernels::{Conv2dConfig, Pool2dConfig};
+use hw_kernels::{Conv2dConfig, Padding, Pool2dConfig};
 use std::collections::HashMap;
 
 /// Whether a forward pass is part of training.
@@ -352,6 +352,36 @@ impl Pass<'_> {
                 }
             },
             Layer::Rbf { .. } => (hw_kernels::rbf(x, tensor("centres")?)? * -0.5)?,
+            Layer::ConvTranspose {
+                kernel,
+                stride,
+                padding,
+                ..
+            } => {
+                let before = kernel - 1 - padding;
+                // The last row and column are already followed by zeros.
+                let after = before + 1 - stride;
+                let config = Conv2dConfig {
+                    stride: [1; 2],
+                    padding: Padding {
+                        top: before,
+                        bottom: after,
+                        left: before,
+                        right: after,
+                    },
+                };
+                let bias = Some(tensor("bias")?.as_tensor());
+                hw_kernels::conv2d(&spread(x, *stride)?, tensor("weight")?, bias, &config)?
+            }
+            Layer::Haar { low_only } => haar(x, *low_only)?,
+            Layer::Concat { .. } => {
+                let Some([first, second]) = &layer.branches else {
+                    return Ok(x.clone());
+                };
+                let first = self.chain(first, x.clone(), observer)?;
+                let second = self.chain(second, x.clone(), observer)?;
+                Tensor::cat(&[first, second], 1)?
+            }
             Layer::Residual { .. } => {
                 let Some([body, shortcut]) = &layer.branches else {
                     return Ok(x.clone());
@@ -388,6 +418,43 @@ impl Pass<'_> {
         }
         Ok(y)
     }
+}
+
+/// Every cell of the maps followed by `stride - 1` zeros in both directions.
+fn spread(x: &Tensor, stride: usize) -> Result<Tensor> {
+    let (n, c, h, w) = x.dims4()?;
+    let cells = x.reshape((n, c, h, 1, w, 1))?;
+    let cells = cells
+        .pad_with_zeros(3, 0, stride - 1)?
+        .pad_with_zeros(5, 0, stride - 1)?;
+    Ok(cells.reshape((n, c, h * stride, w * stride))?)
+}
+
+/// See [`Layer::Haar`].
+fn haar(x: &Tensor, low_only: bool) -> Result<Tensor> {
+    let (n, c, h, w) = x.dims4()?;
+    let x = x.pad_with_zeros(2, 0, h % 2)?.pad_with_zeros(3, 0, w % 2)?;
+    let (h, w) = (h.div_ceil(2), w.div_ceil(2));
+    let cells = x.reshape((n, c, h, 2, w, 2))?;
+    let corner = |row, column| -> Result<Tensor> {
+        let cells = cells.narrow(3, row, 1)?.narrow(5, column, 1)?;
+        Ok(cells.contiguous()?.reshape((n, c, h, w))?)
+    };
+    let (upper_left, upper_right) = (corner(0, 0)?, corner(0, 1)?);
+    let (lower_left, lower_right) = (corner(1, 0)?, corner(1, 1)?);
+    let (upper, lower) = ((&upper_left + &upper_right)?, (&lower_left + &lower_right)?);
+    let low = ((&upper + &lower)? * 0.5)?;
+    if low_only {
+        return Ok(low);
+    }
+    let (above, below) = ((upper_left - upper_right)?, (lower_left - lower_right)?);
+    let details = [
+        ((upper - lower)? * 0.5)?,
+        ((&above + &below)? * 0.5)?,
+        ((above - below)? * 0.5)?,
+    ];
+    let details = Tensor::stack(&details, 2)?.reshape((n, 3 * c, h, w))?;
+    Ok(Tensor::cat(&[low, details], 1)?)
 }
 
 fn map_size(layer: &ResolvedLayer) -> [usize; 2] {

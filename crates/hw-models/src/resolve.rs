@@ -30,7 +30,7 @@ pub struct ResolvedLayer {
     pub buffers: Vec<Parameter>,
     /// Multiply-accumulate operations for one image: convolutions, affine and RBF layers only.
     pub macs: u64,
-    /// The two branches of a residual layer.
+    /// The two branches of a residual or concatenating layer.
     pub branches: Option<[Vec<ResolvedLayer>; 2]>,
 }
 
@@ -338,6 +338,34 @@ impl Resolver<'_> {
                     ..Effect::default()
                 })
             }
+            Layer::ConvTranspose {
+                out,
+                kernel,
+                stride,
+                padding,
+            } => self.transposed(name, shape, [*out, *kernel, *stride, *padding]),
+            Layer::Haar { low_only } => {
+                let [c, h, w] = self.maps(name, shape)?;
+                let bands = if *low_only { 1 } else { 4 };
+                Ok(reshaped(vec![bands * c, h.div_ceil(2), w.div_ceil(2)]))
+            }
+            Layer::Concat { first, second } => {
+                let (first, one) = self.chain(&format!("{name}.first."), first, shape.to_vec())?;
+                let (second, two) =
+                    self.chain(&format!("{name}.second."), second, shape.to_vec())?;
+                let ([c, h, w], [more, high, wide]) =
+                    (self.maps(name, &one)?, self.maps(name, &two)?);
+                if [h, w] != [high, wide] {
+                    let problem = format!("the branches end in {one:?} and {two:?}");
+                    return Err(self.refuse(name, problem));
+                }
+                let branches = Some([first, second]);
+                Ok(Effect {
+                    output: vec![c + more, h, w],
+                    branches,
+                    ..Effect::default()
+                })
+            }
             Layer::Residual { body, shortcut } => {
                 let (body, out) = self.chain(&format!("{name}.body."), body, shape.to_vec())?;
                 let (shortcut, side) =
@@ -354,6 +382,36 @@ impl Resolver<'_> {
                 })
             }
         }
+    }
+
+    fn transposed(
+        &self,
+        name: &str,
+        shape: &[usize],
+        [out, kernel, stride, padding]: [usize; 4],
+    ) -> Result<Effect> {
+        let [channels, h, w] = self.maps(name, shape)?;
+        if kernel == 0 || stride == 0 || padding + stride > kernel {
+            let problem = format!(
+                "kernel {kernel} and stride {stride} must be at least 1, padding {padding} at most \
+                 their difference"
+            );
+            return Err(self.refuse(name, problem));
+        }
+        let area = kernel * kernel;
+        // As PyTorch counts the fans of its weight, [c, out, kernel, kernel].
+        let (fan_in, fan_out) = (out * area, channels * area);
+        let weight = vec![out, channels, kernel, kernel];
+        let grown = |size: usize| (size - 1) * stride + kernel - 2 * padding;
+        Ok(Effect {
+            output: vec![out, grown(h), grown(w)],
+            parameters: vec![
+                tensor(name, "weight", weight, Start::Weight { fan_in, fan_out }),
+                tensor(name, "bias", vec![out], Start::Bias { fan_in }),
+            ],
+            macs: (out * channels * area * h * w) as u64,
+            ..Effect::default()
+        })
     }
 
     fn convolution(&self, name: &str, layer: &Layer, shape: &[usize]) -> Result<Effect> {

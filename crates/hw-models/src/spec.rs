@@ -109,6 +109,35 @@ pub enum Layer {
         /// One centre a class, each as long as the input vector.
         centres: Vec<Vec<f32>>,
     },
+    /// Transposed convolution with bias: `[c,h,w] -> [out, (h-1) stride + kernel - 2 padding, ...]`. Its
+    /// weight is that of the equal convolution over the map with `stride - 1` zeros between its
+    /// cells, `[out, c, kernel, kernel]`: PyTorch's with the first two axes exchanged and the last
+    /// two reversed.
+    ConvTranspose {
+        /// Number of output maps.
+        out: usize,
+        /// Filter height and width.
+        kernel: usize,
+        /// Growth of the map.
+        stride: usize,
+        /// Rows and columns cut off each side; at most `kernel - stride`.
+        padding: usize,
+    },
+    /// One level of the Haar wavelet transform: of each 2x2 window (a b; c d) the low band
+    /// `(a+b+c+d)/2` and the details `(a+b-c-d)/2`, `(a-b+c-d)/2`, `(a-b-c+d)/2`. `[c,h,w] ->
+    /// [4c, ⌈h/2⌉, ⌈w/2⌉]`: the low bands of all maps, then the three details of each. Odd maps are
+    /// padded with zeros below and to the right.
+    Haar {
+        /// Only the low bands: `[c, ⌈h/2⌉, ⌈w/2⌉]`.
+        low_only: bool,
+    },
+    /// The maps of `first(x)`, then those of `second(x)`; an empty branch is the identity.
+    Concat {
+        /// The branch whose maps come first.
+        first: Vec<Layer>,
+        /// The branch whose maps come second.
+        second: Vec<Layer>,
+    },
     /// `body(x) + shortcut(x)`; an empty shortcut is the identity.
     Residual {
         /// The transforming branch.
@@ -209,6 +238,9 @@ impl Layer {
             Self::Activation { .. } => "act",
             Self::Dropout { .. } => "dropout",
             Self::Rbf { .. } => "rbf",
+            Self::ConvTranspose { .. } => "deconv",
+            Self::Haar { .. } => "haar",
+            Self::Concat { .. } => "concat",
             Self::Residual { .. } => "res",
         }
     }
@@ -276,6 +308,15 @@ impl Layer {
             Self::Activation { function } => function.to_string(),
             Self::Dropout { rate } => format!("dropout {rate}"),
             Self::Rbf { centres } => format!("RBF {}", centres.len()),
+            Self::ConvTranspose {
+                out,
+                kernel,
+                stride,
+                ..
+            } => format!("transposed conv {out}@{kernel}x{kernel}, stride {stride}"),
+            Self::Haar { low_only: true } => "Haar wavelet, low band".into(),
+            Self::Haar { low_only: false } => "Haar wavelet".into(),
+            Self::Concat { .. } => "concatenation of two branches".into(),
             Self::Residual { shortcut, .. } if shortcut.is_empty() => {
                 "residual, identity shortcut".into()
             }

@@ -5,10 +5,12 @@
 //! safe point and, under `state.`, the optimizer's numbers; its metadata says where in which epoch
 //! that was. Neither holds a time, so the same run gives the same bytes.
 
+use crate::averaging::Averages;
 use crate::config::TrainConfig;
 use crate::error::{Result, TrainError};
 use crate::optimizer::OptimizerState;
 use crate::provenance::{DataStamp, Versions};
+use crate::schedule::Plateau;
 use crate::stopping::BestSoFar;
 use candle_core::Device;
 use hw_models::Network;
@@ -20,6 +22,8 @@ use std::path::{Path, PathBuf};
 
 /// File of the weights to use.
 pub const BEST: &str = "best.safetensors";
+/// What the names of averaged tensors begin with, among the optimizer's numbers.
+const AVERAGE: &str = "average.";
 /// File of the last safe point.
 pub const LAST: &str = "last.safetensors";
 
@@ -57,6 +61,9 @@ pub struct Progress {
     pub last_losses: Vec<f32>,
     /// The best score so far.
     pub best: BestSoFar,
+    /// What a schedule that watches the scores remembers.
+    #[serde(default)]
+    pub plateau: Plateau,
     /// Whether the run is complete.
     pub finished: bool,
 }
@@ -91,11 +98,20 @@ pub fn save_last(
     folder: &Path,
     network: &Network,
     optimizer: &OptimizerState,
+    averages: Option<&Averages>,
     stamp: &Stamp,
     progress: &Progress,
 ) -> Result<()> {
     let mut contents = network.contents()?;
-    for (name, values) in optimizer.export(network.parameters()) {
+    let averages = averages.map_or_else(BTreeMap::new, |averages| averages.export(network));
+    let averages = averages
+        .into_iter()
+        .map(|(name, values)| (format!("{AVERAGE}{name}"), values));
+    for (name, values) in optimizer
+        .export(network.parameters())
+        .into_iter()
+        .chain(averages)
+    {
         let stored = StoredTensor {
             shape: vec![values.len()],
             values,
@@ -126,6 +142,8 @@ pub struct Restored {
     pub network: Network,
     /// The optimizer with its moments.
     pub optimizer: OptimizerState,
+    /// The averages of the weights, where the run keeps them.
+    pub averages: Option<Averages>,
     /// Where the run stands.
     pub progress: Progress,
 }
@@ -156,17 +174,37 @@ pub fn load_last(folder: &Path, stamp: &Stamp, device: &Device) -> Result<Option
         .into_iter()
         .filter_map(|(name, t)| Some((name.strip_prefix(STATE_PREFIX)?.to_string(), t.values)))
         .collect();
+    let damaged = |problem| TrainError::Damaged {
+        path: path.clone(),
+        problem,
+    };
+    let (averaged, state) = split_off_averages(state);
+    let averages = match stamp.config.ema {
+        Some(decay) => Some(Averages::import(decay, &network, averaged).map_err(damaged)?),
+        None => None,
+    };
     let rule = stamp.config.optimizer;
     let optimizer = OptimizerState::import(rule, network.parameters(), progress.step, state)
-        .map_err(|problem| TrainError::Damaged {
-            path: path.clone(),
-            problem,
-        })?;
+        .map_err(damaged)?;
     Ok(Some(Restored {
         network,
         optimizer,
+        averages,
         progress,
     }))
+}
+
+type Numbers = BTreeMap<String, Vec<f32>>;
+
+/// The averages of the weights by their tensors' names, and the optimizer's numbers.
+fn split_off_averages(state: Numbers) -> (Numbers, Numbers) {
+    let (averages, rest): (Numbers, Numbers) = state
+        .into_iter()
+        .partition(|(name, _)| name.starts_with(AVERAGE));
+    let averages = averages
+        .into_iter()
+        .map(|(name, values)| (name[AVERAGE.len()..].to_string(), values));
+    (averages.collect(), rest)
 }
 
 /// A trained network, ready to use.

@@ -1,9 +1,11 @@
 //! What a run is made of: everything that decides its bits, and nothing else.
 
 use crate::error::{Result, TrainError};
+use crate::loss::Loss;
 use crate::optimizer::Optimizer;
-use hw_data::{DatasetId, EmnistEdition, Preprocess};
-use hw_models::{Initializer, ModelSpec};
+use crate::schedule::Schedule;
+use hw_data::{DatasetId, EmnistEdition, Preprocess, Sampling};
+use hw_models::{Initializer, ModelSpec, zoo};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -14,6 +16,9 @@ use std::path::Path;
 pub struct TrainConfig {
     /// A model's catalogue name.
     pub model: String,
+    /// Values of the model's settings that are not its defaults.
+    #[serde(skip_serializing_if = "zoo::Settings::is_empty")]
+    pub model_options: zoo::Settings,
     /// A whole model declaration in place of the catalogue's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spec: Option<ModelSpec>,
@@ -29,10 +34,25 @@ pub struct TrainConfig {
     pub preprocess: Preprocess,
     /// The update rule and its constants.
     pub optimizer: Optimizer,
-    /// Step size.
+    /// Step size; a schedule's highest.
     pub learning_rate: f32,
+    /// How the step size moves.
+    #[serde(skip_serializing_if = "is_default")]
+    pub schedule: Schedule,
+    /// Epochs over which the step size rises linearly from 0 to what the schedule says.
+    #[serde(skip_serializing_if = "is_default")]
+    pub warmup: f64,
+    /// What is minimised.
+    #[serde(skip_serializing_if = "is_default")]
+    pub loss: Loss,
+    /// Decay of a moving average of the weights; it is then the average that is scored and kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ema: Option<f32>,
     /// Images a step.
     pub batch: usize,
+    /// Whether an epoch shows each image once, or draws every batch from all images.
+    #[serde(skip_serializing_if = "is_default")]
+    pub sampling: Sampling,
     /// Passes over the training set.
     pub epochs: usize,
     /// The root of every random draw.
@@ -76,10 +96,15 @@ pub struct EarlyStopping {
     pub min_delta: f64,
 }
 
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             model: "bn-cnn".into(),
+            model_options: zoo::Settings::new(),
             spec: None,
             init: None,
             dataset: DatasetId::Mnist,
@@ -87,7 +112,12 @@ impl Default for TrainConfig {
             preprocess: Preprocess::default(),
             optimizer: Optimizer::default(),
             learning_rate: 1e-3,
+            schedule: Schedule::default(),
+            warmup: 0.0,
+            loss: Loss::default(),
+            ema: None,
             batch: 128,
+            sampling: Sampling::Epoch,
             epochs: 10,
             seed: 1,
             val_fraction: 0.1,
@@ -117,11 +147,12 @@ impl TrainConfig {
     /// The model's declaration for images of `input` (channels, height, width).
     ///
     /// # Errors
-    /// [`TrainError::Model`] for an unknown model or images that do not fit it.
+    /// [`TrainError::Model`] for an unknown model, a setting it does not have, or images that do not
+    /// fit it.
     pub fn model_spec(&self, input: [usize; 3], classes: usize) -> Result<ModelSpec> {
         let mut spec = match &self.spec {
             Some(spec) => spec.clone(),
-            None => hw_models::zoo::find(&self.model)?.spec(input, classes),
+            None => zoo::find(&self.model)?.spec_with(input, classes, &self.model_options)?,
         };
         if let Some(init) = self.init {
             spec.init = init;
@@ -135,9 +166,9 @@ impl TrainConfig {
     /// # Errors
     /// [`TrainError::Config`] naming the first field that is out of its range.
     pub fn check(&self) -> Result<()> {
-        let refuse = |field, value: String, expected: &str| {
+        let refuse = |field: &str, value: String, expected: &str| {
             Err(TrainError::Config {
-                field,
+                field: field.into(),
                 value,
                 expected: expected.into(),
             })
@@ -173,6 +204,19 @@ impl TrainConfig {
                 );
             }
         }
+        if !(self.warmup.is_finite() && self.warmup >= 0.0) {
+            let expected = "a finite number of epochs, at least 0";
+            return refuse("warmup", self.warmup.to_string(), expected);
+        }
+        if let Some(decay) = self.ema.filter(|decay| !(0.0..1.0).contains(decay)) {
+            return refuse("ema", decay.to_string(), "in [0, 1), or left out");
+        }
+        if self.spec.is_some() && !self.model_options.is_empty() {
+            let expected = "absent where the whole model is declared under spec";
+            return refuse("model_options", "set".into(), expected);
+        }
+        self.loss.check()?;
+        self.schedule.check(self.val_fraction > 0.0)?;
         self.optimizer.check()
     }
 }

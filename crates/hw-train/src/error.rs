@@ -9,7 +9,7 @@ pub enum TrainError {
     #[error("config: {field} is {value}, expected {expected}")]
     Config {
         /// The field's name.
-        field: &'static str,
+        field: String,
         /// What it was set to.
         value: String,
         /// What it may be.

@@ -4,7 +4,9 @@ use crate::checkpoint::Stamp;
 use crate::config::TrainConfig;
 use crate::error::{Result, TrainError};
 use crate::provenance::{DataStamp, Versions};
+use crate::schedule::{self, Length, Plateau};
 use hw_data::{DataDirs, Dataset, Loader, LoaderConfig, Split, SplitIndices};
+use hw_kernels::LossTerms;
 use hw_models::ModelSpec;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +22,7 @@ pub struct Experiment {
     pub(crate) config: TrainConfig,
     pub(crate) spec: ModelSpec,
     pub(crate) stamp: Stamp,
+    pub(crate) loss: LossTerms,
     pub(crate) train: Loader,
     pub(crate) validation: Option<Loader>,
     pub(crate) probes: Option<[Loader; 2]>,
@@ -62,6 +65,7 @@ impl Experiment {
             let config = LoaderConfig {
                 batch,
                 shuffle_seed: shuffle,
+                sampling: config.sampling,
                 preprocess: config.preprocess.clone(),
                 augment_seed: config.seed,
                 ..LoaderConfig::default()
@@ -91,8 +95,15 @@ impl Experiment {
             classes: train.classes.to_vec(),
             versions: Versions::current(),
         };
+        let labels = split
+            .train
+            .iter()
+            .map(|&index| train.labels[index as usize]);
+        let labels = labels.map(usize::from);
+        let loss = config.loss.terms(labels, train.classes.len())?;
         let train = loader(&train, split.train, config.batch, Some(config.seed))?;
         Ok(Self {
+            loss,
             config,
             spec,
             stamp,
@@ -133,6 +144,22 @@ impl Experiment {
     /// Steps of the whole run, if it is not stopped early.
     pub fn steps(&self) -> u64 {
         (self.train.batches_per_epoch() * self.config.epochs) as u64
+    }
+
+    /// The learning rate of step number `step`, counted from 0.
+    pub fn learning_rate(&self, step: u64, plateau: &Plateau) -> f32 {
+        let config = &self.config;
+        let length = Length {
+            steps_per_epoch: self.train.batches_per_epoch(),
+            epochs: config.epochs,
+        };
+        let rate = config
+            .schedule
+            .rate(config.learning_rate, step, length, plateau);
+        match config.warmup > 0.0 {
+            true => rate * schedule::warmup(config.warmup, step, length),
+            false => rate,
+        }
     }
 }
 

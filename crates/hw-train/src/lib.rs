@@ -24,16 +24,22 @@
 //! ```
 #![warn(missing_docs)]
 
+pub mod averaging;
+pub mod blocks;
 pub mod checkpoint;
+pub mod choice;
 pub mod config;
 mod error;
 pub mod evaluate;
 pub mod events;
 pub mod experiment;
+pub mod loss;
 pub mod optimizer;
 mod planned;
 pub mod provenance;
+pub mod range_test;
 pub mod run;
+pub mod schedule;
 pub mod stopping;
 
 pub use checkpoint::{Progress, Stamp, Trained};
@@ -41,6 +47,8 @@ pub use config::{EarlyStopping, Monitor, TrainConfig};
 pub use error::{Result, TrainError};
 pub use events::{EpochRecord, Event, Score};
 pub use experiment::{Experiment, read_config};
+pub use loss::{ClassWeights, Loss};
 pub use optimizer::{Optimizer, OptimizerState};
 pub use provenance::{DataStamp, Machine, Versions};
 pub use run::{Outcome, RunOptions};
+pub use schedule::Schedule;

@@ -3,8 +3,10 @@
 
 use crate::error::Result;
 use crate::optimizer::{Optimizer, OptimizerState};
+use hw_kernels::LossTerms;
+use hw_kernels::cpu::softmax;
 use hw_models::Network;
-use hw_models::plan::{LossFunction, StepResult, TrainPlan};
+use hw_models::plan::{LossFunction, StepResult, TrainPlan, cross_entropy};
 use std::collections::BTreeMap;
 
 /// A planned network with its optimizer.
@@ -64,6 +66,11 @@ impl Planned {
         result
     }
 
+    /// Brings `network` up to date, the optimizer not.
+    pub(crate) fn store_weights(&self, network: &Network) -> Result<()> {
+        Ok(self.plan.store(network)?)
+    }
+
     /// Brings `network` and `optimizer` up to date.
     pub(crate) fn store(
         &mut self,
@@ -87,4 +94,15 @@ impl Planned {
         }
         Ok(())
     }
+}
+
+/// The loss of one image, and its gradient, with these terms.
+pub(crate) fn loss_function(terms: &LossTerms) -> Box<dyn LossFunction + '_> {
+    if *terms == LossTerms::default() {
+        return Box::new(cross_entropy);
+    }
+    Box::new(|logits: &[f32], label: u32, gradient: &mut [f32]| {
+        let terms = terms.as_slices();
+        softmax::loss(logits, &[label], logits.len(), terms, gradient)
+    })
 }

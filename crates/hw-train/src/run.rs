@@ -1,12 +1,13 @@
 //! The training loop.
 
+use crate::averaging::Averages;
 use crate::checkpoint::{self, Progress, Restored};
 use crate::error::{Result, TrainError};
 use crate::evaluate::{correct_answers, score, tensors};
 use crate::events::{self, EpochRecord, Event, EventLog, Score};
 use crate::experiment::{CONFIG, Experiment};
 use crate::optimizer::OptimizerState;
-use crate::planned::Planned;
+use crate::planned::{Planned, loss_function};
 use crate::provenance::Machine;
 use candle_core::Device;
 use hw_core::{CancelToken, Rng};
@@ -169,6 +170,8 @@ struct Trainer<'a, 'o> {
     optimizer: OptimizerState,
     /// Takes the steps where it can; network and optimizer are then behind, see [`Trainer::catch_up`].
     planned: Option<Planned>,
+    /// The averages of the weights, and a network to score them with.
+    averaged: Option<(Averages, Network)>,
     progress: Progress,
     history: Vec<EpochRecord>,
     log: EventLog,
@@ -224,18 +227,28 @@ impl<'a, 'o> Trainer<'a, 'o> {
         let Restored {
             network,
             optimizer,
+            averages,
             progress,
         } = match restored {
             Some(restored) => restored,
             None => {
                 let network = Network::new(&experiment.spec, config.seed, &options.device)?;
                 let optimizer = OptimizerState::new(config.optimizer, network.parameters());
+                let averages = config.ema.map(|decay| Averages::new(decay, &network));
                 Restored {
+                    averages: averages.transpose()?,
                     network,
                     optimizer,
                     progress: Progress::default(),
                 }
             }
+        };
+        let averaged = match averages {
+            Some(averages) => {
+                let scored = Network::new(&experiment.spec, config.seed, &options.device)?;
+                Some((averages, scored))
+            }
+            None => None,
         };
         let log = EventLog::open(&folder.join(EVENTS), progress.epoch, progress.step)?;
         let history = events::epochs(&events::read(&folder.join(EVENTS)));
@@ -248,6 +261,7 @@ impl<'a, 'o> Trainer<'a, 'o> {
             network,
             optimizer,
             planned,
+            averaged,
             progress,
             history,
             log,
@@ -260,6 +274,24 @@ impl<'a, 'o> Trainer<'a, 'o> {
         match &mut self.planned {
             Some(planned) => planned.store(&self.network, &mut self.optimizer),
             None => Ok(()),
+        }
+    }
+
+    /// The learning rate of the next step.
+    fn learning_rate(&self) -> f32 {
+        let progress = &self.progress;
+        self.experiment
+            .learning_rate(progress.step, &progress.plateau)
+    }
+
+    /// The network to score and keep: with the averaged weights where there are any.
+    fn scored(&self) -> Result<&Network> {
+        match &self.averaged {
+            Some((averages, scored)) => {
+                averages.apply(scored)?;
+                Ok(scored)
+            }
+            None => Ok(&self.network),
         }
     }
 
@@ -351,36 +383,43 @@ impl<'a, 'o> Trainer<'a, 'o> {
 
     /// A step by the plan: the loss and how many answers were correct.
     fn planned_step(&mut self, batch: Batch, dropout_seed: u64) -> Result<(f32, u64)> {
-        let rate = self.experiment.config.learning_rate;
+        let rate = self.learning_rate();
         let Some(planned) = &mut self.planned else {
             return self.tensor_step(batch, dropout_seed);
         };
-        let loss = &hw_models::plan::cross_entropy;
-        let result = planned.step(&batch.images, &batch.labels, dropout_seed, loss, rate);
+        let loss = loss_function(&self.experiment.loss);
+        let result = planned.step(&batch.images, &batch.labels, dropout_seed, &*loss, rate);
         if !result.loss.is_finite() {
             self.catch_up()?;
             let (x, _) = tensors(batch, &self.network)?;
             let mode = Mode::Train { dropout_seed };
             return Err(self.diverged(&x, mode, result.loss)?);
         }
+        if let Some((averages, _)) = &mut self.averaged {
+            planned.store_weights(&self.network)?;
+            averages.update(&self.network, self.progress.step + 1)?;
+        }
         Ok((result.loss, result.correct))
     }
 
     /// A step on tensors: for other devices, and for layers that plans do not know.
     fn tensor_step(&mut self, batch: Batch, dropout_seed: u64) -> Result<(f32, u64)> {
-        let config = &self.experiment.config;
         let labels = batch.labels.clone();
         let (x, y) = tensors(batch, &self.network)?;
         let mode = Mode::Train { dropout_seed };
         let logits = self.network.forward(&x, mode)?;
-        let loss = hw_kernels::softmax_cross_entropy(&logits, &y)?;
+        let loss = hw_kernels::softmax_loss(&logits, &y, &self.experiment.loss)?;
         let value = loss.to_scalar::<f32>()?;
         if !value.is_finite() {
             return Err(self.diverged(&x, mode, value)?);
         }
         let gradients = loss.backward()?;
+        let rate = self.learning_rate();
         self.optimizer
-            .step(self.network.parameters(), &gradients, config.learning_rate)?;
+            .step(self.network.parameters(), &gradients, rate)?;
+        if let Some((averages, _)) = &mut self.averaged {
+            averages.update(&self.network, self.progress.step + 1)?;
+        }
         Ok((value, correct_answers(&logits, &labels)?))
     }
 
@@ -409,10 +448,10 @@ impl<'a, 'o> Trainer<'a, 'o> {
 
     /// The error of a run whose numbers overflowed in `step`.
     fn not_finite(&self, loss: f32, step: u64, place: String) -> TrainError {
-        let (epoch, learning_rate) = (
-            self.progress.epoch + 1,
-            self.experiment.config.learning_rate,
-        );
+        let epoch = self.progress.epoch + 1;
+        let learning_rate = self
+            .experiment
+            .learning_rate(step.saturating_sub(1), &self.progress.plateau);
         TrainError::NotFinite {
             loss,
             epoch,
@@ -449,12 +488,11 @@ impl<'a, 'o> Trainer<'a, 'o> {
         let experiment = self.experiment;
         let config = &experiment.config;
         let epoch = self.progress.epoch + 1;
-        let measure = |loader: Option<&hw_data::Loader>| {
-            loader
-                .map(|loader| score(&self.network, loader))
-                .transpose()
-        };
         self.check_weights()?;
+        let scored = self.scored()?;
+        let measure = |loader: Option<&hw_data::Loader>| {
+            loader.map(|loader| score(scored, loader)).transpose()
+        };
         let validation = measure(experiment.validation.as_ref())?;
         if let Some(score) = validation.filter(|score| !score.loss.is_finite()) {
             let (loss, step) = (score.loss as f32, self.progress.step);
@@ -486,7 +524,9 @@ impl<'a, 'o> Trainer<'a, 'o> {
             validation,
             train_probe,
             test_probe,
-            learning_rate: config.learning_rate,
+            // That of the epoch's last step.
+            learning_rate: experiment
+                .learning_rate(progress.step.saturating_sub(1), &progress.plateau),
             best,
             seconds: self.clock.training.as_secs_f64(),
             images_per_second: rate(self.clock.training, self.clock.images),
@@ -496,13 +536,19 @@ impl<'a, 'o> Trainer<'a, 'o> {
         self.history.push(record.clone());
         self.emit(Event::Epoch(record))?;
         if best && validation.is_some() {
-            checkpoint::save_best(self.folder, &self.network, &experiment.stamp, epoch)?;
+            checkpoint::save_best(self.folder, self.scored()?, &experiment.stamp, epoch)?;
         }
+        let (rate, monitor) = (config.learning_rate, config.monitor);
+        let mut plateau = self.progress.plateau;
+        config
+            .schedule
+            .after_epoch(rate, validation.as_ref(), monitor, &mut plateau);
         let (step, best) = (self.progress.step, self.progress.best);
         self.progress = Progress {
             epoch,
             step,
             best,
+            plateau,
             ..Progress::default()
         };
         self.clock = Clock::new(false);
@@ -516,6 +562,7 @@ impl<'a, 'o> Trainer<'a, 'o> {
             self.folder,
             &self.network,
             &self.optimizer,
+            self.averaged.as_ref().map(|(averages, _)| averages),
             stamp,
             &self.progress,
         )?;
@@ -539,7 +586,7 @@ impl<'a, 'o> Trainer<'a, 'o> {
         let best_epoch = self.progress.best.epoch;
         if self.experiment.validation.is_none() {
             let stamp = &self.experiment.stamp;
-            checkpoint::save_best(self.folder, &self.network, stamp, best_epoch)?;
+            checkpoint::save_best(self.folder, self.scored()?, stamp, best_epoch)?;
         }
         let history = std::mem::take(&mut self.history);
         let outcome = Outcome {

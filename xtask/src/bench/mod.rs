@@ -4,13 +4,14 @@
 //! turns, round by round, so that a ratio compares what was measured within seconds on the same
 //! machine. Only ratios and shares of the peak are worth quoting: clocks change.
 
+mod args;
 mod nets;
 mod ours;
 mod page;
 mod worker;
 
-use crate::args::BenchArgs;
 use anyhow::{Context, Result, bail};
+pub(crate) use args::BenchArgs;
 use nets::{NETS, Net};
 use serde::{Deserialize, Serialize};
 use std::process::ExitCode;

@@ -31,6 +31,9 @@ fn word(layer: &Layer) -> Option<&'static str> {
         Layer::BatchNorm { .. } => Some("BN"),
         Layer::Rbf { .. } => Some("RBF"),
         Layer::Residual { .. } => Some("residual block"),
+        Layer::ConvTranspose { .. } => Some("transposed conv"),
+        Layer::Haar { .. } => Some("wavelet transform"),
+        Layer::Concat { .. } => Some("concatenation"),
         Layer::Pad { .. }
         | Layer::Flatten
         | Layer::Reshape { .. }
@@ -60,11 +63,15 @@ fn plain(name: &str) -> &str {
 /// How a diagram draws a layer.
 pub(crate) fn diagram_kind(layer: &Layer) -> LayerKind {
     match layer {
-        Layer::Conv { .. } | Layer::Residual { .. } => LayerKind::Convolution,
+        Layer::Conv { .. }
+        | Layer::ConvTranspose { .. }
+        | Layer::Residual { .. }
+        | Layer::Concat { .. } => LayerKind::Convolution,
         Layer::MaxPool { .. }
         | Layer::AvgPool { .. }
         | Layer::GlobalAvgPool
-        | Layer::Subsample { .. } => LayerKind::Pooling,
+        | Layer::Subsample { .. }
+        | Layer::Haar { .. } => LayerKind::Pooling,
         Layer::Dense { .. } | Layer::Rbf { .. } => LayerKind::Dense,
         Layer::BatchNorm { .. } => LayerKind::Normalisation,
         Layer::Activation { .. } | Layer::Dropout { .. } => LayerKind::Activation,

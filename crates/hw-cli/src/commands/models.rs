@@ -3,6 +3,7 @@
 use crate::args::{Common, ModelsArgs};
 use crate::output::{Table, answer, grouped};
 use anyhow::Result;
+use hw_models::zoo::settings::Setting;
 use hw_models::{Summary, zoo};
 use serde::Serialize;
 use std::fmt;
@@ -55,6 +56,7 @@ struct Model {
     about: &'static str,
     source: &'static str,
     init: String,
+    settings: Vec<Setting>,
     #[serde(flatten)]
     summary: Summary,
 }
@@ -64,14 +66,26 @@ impl fmt::Display for Model {
         writeln!(f, "{}", self.summary)?;
         writeln!(f, "what    {}", self.about)?;
         writeln!(f, "source  {}", self.source)?;
-        writeln!(f, "start   {}", self.init)
+        writeln!(f, "start   {}", self.init)?;
+        if self.settings.is_empty() {
+            return Ok(());
+        }
+        let mut table = Table::new(&["setting", "default", "what"]);
+        for setting in self.settings.iter().cloned() {
+            table.row([setting.name.into(), setting.default, setting.about.into()]);
+        }
+        write!(f, "\n{table}")?;
+        writeln!(f, "set with --model-option NAME=VALUE")
     }
 }
 
 pub(crate) fn run(args: &ModelsArgs, common: &Common) -> Result<ExitCode> {
     let classes = usize::from(args.classes);
     match &args.name {
-        Some(name) => answer(common.json, &model(zoo::find(name)?, classes)?)?,
+        Some(name) => {
+            let settings = args.model_option.iter().cloned().collect();
+            answer(common.json, &model(zoo::find(name)?, classes, &settings)?)?;
+        }
         None => {
             let models: Result<Vec<Line>> = zoo::CATALOGUE
                 .iter()
@@ -102,12 +116,13 @@ fn line(entry: &'static zoo::Entry, classes: usize) -> Result<Line> {
     })
 }
 
-fn model(entry: &'static zoo::Entry, classes: usize) -> Result<Model> {
-    let model = entry.spec(INPUT, classes).resolve()?;
+fn model(entry: &'static zoo::Entry, classes: usize, settings: &zoo::Settings) -> Result<Model> {
+    let model = entry.spec_with(INPUT, classes, settings)?.resolve()?;
     Ok(Model {
         about: entry.about,
         source: entry.source,
         init: model.spec.init.to_string(),
+        settings: entry.settings(),
         summary: model.summary(),
     })
 }

@@ -2,12 +2,14 @@
 
 use crate::support::*;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 13] = [
     "",
     "data",
     "data list",
     "data info",
     "data show",
+    "list",
+    "lr-range",
     "models",
     "train",
     "eval",
@@ -26,6 +28,22 @@ fn the_help_of_every_command_has_an_example() {
             .1;
         assert!(examples.contains(&format!("hw {command}")), "{help}");
     }
+}
+
+#[test]
+fn every_family_is_listed_with_all_its_members() {
+    let families = succeeded(&run("list", &[]));
+    for family in hw_train::blocks::Family::ALL {
+        assert!(families.contains(family.name()), "{families}");
+        let listed = succeeded(&run(&format!("list {}", family.name()), &[]));
+        for block in family.blocks() {
+            assert!(listed.contains(&block.name), "{listed}");
+        }
+        assert!(listed.contains(family.option()), "{listed}");
+    }
+    let json = succeeded(&run("list losses --json", &[]));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["blocks"].as_array().unwrap().len(), 4);
 }
 
 #[test]
@@ -55,7 +73,15 @@ fn completions_for_every_shell_offer_the_catalogues() {
 fn the_man_page_names_every_command_and_each_has_its_own() {
     let page = succeeded(&run("man", &[]));
     assert!(page.contains(".TH hw 1"), "{page}");
-    for command in ["data", "models", "train", "eval", "predict", "completions"] {
+    for command in [
+        "data",
+        "list",
+        "models",
+        "train",
+        "eval",
+        "predict",
+        "completions",
+    ] {
         assert!(page.contains(&format!("hw\\-{command}(1)")), "{command}");
     }
     let out = folder();

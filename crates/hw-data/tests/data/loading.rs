@@ -2,7 +2,8 @@
 
 use crate::support::{dataset, write_idx, write_part};
 use hw_data::{
-    Batch, DataDirs, Dataset, DatasetId, Loader, LoaderConfig, Preprocess, Split, Step, load,
+    Batch, DataDirs, Dataset, DatasetId, Loader, LoaderConfig, Preprocess, Sampling, Split, Step,
+    load,
 };
 use proptest::prelude::*;
 use std::fs;
@@ -333,4 +334,25 @@ fn a_set_that_contradicts_itself_cannot_be_made() {
     assert!(hw_data::Images::new(vec![0; 7], 2, 1, 2, 2).is_err());
     assert!(hw_data::Images::new(vec![], 2, 1, 0, 2).is_err());
     assert!(hw_data::Images::new(vec![0; 4], usize::MAX, 2, 2, 2).is_err());
+}
+
+#[test]
+fn with_replacement_an_epoch_is_as_long_but_repeats_some_images_and_misses_others() {
+    let config = LoaderConfig {
+        sampling: Sampling::Replacement,
+        ..config(100)
+    };
+    let loader = loader(1000, config);
+    let drawn = |epoch| -> Vec<u32> { loader.epoch(epoch, 0).flat_map(|b| b.indices).collect() };
+    let (first, second) = (drawn(0), drawn(1));
+    assert_eq!(first.len(), 1000);
+    assert_ne!(first, second);
+    assert_eq!(first, drawn(0));
+    let mut distinct = first.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    // 1 - 1/e of them on average, with a standard deviation of about 1 %.
+    assert!((580..=690).contains(&distinct.len()), "{}", distinct.len());
+    let rest: Vec<u32> = loader.epoch(0, 4).flat_map(|batch| batch.indices).collect();
+    assert_eq!(rest, first[400..]);
 }

@@ -176,3 +176,70 @@ pub fn cross_entropy_backward(
         }
     }
 }
+
+/// What changes a cross-entropy.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Terms<'a> {
+    /// γ of the focal loss, 0 for none.
+    pub gamma: f32,
+    /// The share of the target spread over all classes.
+    pub smoothing: f32,
+    /// How much each class counts; all the same if absent.
+    pub class_weights: Option<&'a [f32]>,
+}
+
+/// The mean over the rows of `-w_y Σ_j t_j (1-p_j)^γ log p_j` with `p = softmax(logits)`, label `y`,
+/// target `t_j = (1-ε) [j = y] + ε/k` and class weights `w`; leaves its gradient in `dx`. Shapes:
+/// `logits` and `dx [n, k]`, `labels [n]`.
+///
+/// # Panics
+/// When lengths do not agree, there is no row, or a label is not below `k`.
+pub fn loss(logits: &[f32], labels: &[u32], k: usize, terms: Terms<'_>, dx: &mut [f32]) -> f32 {
+    assert!(!labels.is_empty() && logits.len() == labels.len() * k && logits.len() == dx.len());
+    let (mut highest, mut sum) = ([0.0], [0.0]);
+    let rows = labels.len() as f32;
+    let spread = terms.smoothing / k as f32;
+    let mut total = 0.0f64;
+    let pairs = logits.chunks_exact(k).zip(dx.chunks_exact_mut(k));
+    for ((x, dx), &label) in pairs.zip(labels) {
+        exponentials(x, dx, &mut highest, &mut sum);
+        let log_sum = sum[0].ln();
+        let weight = terms.class_weights.map_or(1.0, |w| w[label as usize]);
+        // dx holds p, then q_j = t_j df/dp_j p_j, from which dx_j = q_j - p_j Σ q.
+        let (mut value, mut sum_q) = (0.0f64, 0.0f32);
+        let q = |j: usize, p: f32| {
+            let certain = f32::from(u8::from(j == label as usize)) * (1.0 - terms.smoothing);
+            let target = certain + spread;
+            let log_p = (x[j] - highest[0]) - log_sum;
+            let (f, slope) = focal(terms.gamma, p, log_p);
+            (target * f, target * slope)
+        };
+        for (j, p) in dx.iter_mut().enumerate() {
+            *p /= sum[0];
+            let (f, slope) = q(j, *p);
+            value += f64::from(f);
+            sum_q += slope;
+        }
+        let factor = weight / rows;
+        for (j, p) in dx.iter_mut().enumerate() {
+            let slope = q(j, *p).1;
+            *p = factor * (slope - *p * sum_q);
+        }
+        total += f64::from(weight) * value;
+    }
+    (total / labels.len() as f64) as f32
+}
+
+/// `f = -(1-p)^γ log p` and `p df/dp`.
+fn focal(gamma: f32, p: f32, log_p: f32) -> (f32, f32) {
+    if gamma == 0.0 {
+        return (-log_p, -1.0);
+    }
+    // 1 - p without cancellation where p is near 1.
+    let rest = -super::math::exp_m1(log_p);
+    if rest <= 0.0 {
+        return (0.0, 0.0);
+    }
+    let power = rest.powf(gamma);
+    (-power * log_p, gamma * power / rest * p * log_p - power)
+}

@@ -15,7 +15,7 @@ pub use activation::activate;
 pub use conv::{conv2d, conv2d_relu_max_pool2d};
 pub use dropout::dropout;
 pub use linear::linear;
-pub use loss::{log_softmax, softmax, softmax_cross_entropy};
+pub use loss::{LossTerms, log_softmax, softmax, softmax_cross_entropy, softmax_loss};
 pub use norm::{BatchStats, batch_norm_eval, batch_norm_train, channel_scale_shift};
 pub use pool::{avg_pool2d, global_avg_pool, max_pool2d};
 pub use rbf::rbf;

@@ -2,14 +2,19 @@
 
 pub mod ann;
 pub mod bn_cnn;
+pub mod custom_resnet;
 pub mod custom_vgg;
 pub mod ji_cnn;
 pub mod lenet5;
 pub mod lenet5_1998;
+pub mod lenet5_tanh;
+pub mod plain_cnn;
 pub mod residual;
 pub mod resnet50;
 pub mod settings;
 pub mod simple_cnn;
+pub mod vgg16;
+pub mod wavemix_lite;
 
 use crate::error::{ModelError, Result};
 use crate::spec::ModelSpec;
@@ -144,6 +149,16 @@ pub const CATALOGUE: &[Entry] = &[
         "three-datasets (the simple network)",
         simple_cnn::spec,
     ),
+    Entry::of::<lenet5_tanh::Lenet5Tanh>(
+        "lenet5-tanh",
+        "LeNet-5 with tanh, average pooling, a third convolution and 128 units",
+        "emnist-ablation (LeNet-5); after LeCun et al. 1998",
+    ),
+    Entry::of::<plain_cnn::PlainCnn>(
+        "plain-cnn",
+        "three convolutions, two affine layers, no normalisation",
+        "emnist-ablation (Our Model (CNN))",
+    ),
     Entry::of::<residual::Residual>(
         "residual",
         "a stem and one to four residual units with batch normalisation and dropout",
@@ -154,10 +169,25 @@ pub const CATALOGUE: &[Entry] = &[
         "16 bottleneck blocks, as Keras or torchvision builds them",
         "He, Zhang, Ren & Sun 2015; three-datasets, emnist-classifier, emnist-ablation",
     ),
+    Entry::of::<custom_resnet::CustomResnet>(
+        "custom-resnet",
+        "five residual blocks of 64 filters",
+        "emnist-classifier, Fig. 5; after He, Zhang, Ren & Sun 2015",
+    ),
     Entry::of::<custom_vgg::CustomVgg>(
         "custom-vgg",
         "three pairs of 3x3 convolutions, then 1024 and 512 units",
         "emnist-classifier, Fig. 7; after Simonyan & Zisserman 2014",
+    ),
+    Entry::of::<vgg16::Vgg16>(
+        "vgg16",
+        "thirteen 3x3 convolutions, then 4096, 4096 units",
+        "Simonyan & Zisserman 2014; emnist-classifier, Fig. 6",
+    ),
+    Entry::of::<wavemix_lite::WavemixLite>(
+        "wavemix-lite",
+        "wavelet transforms mix over space, pointwise layers over channels",
+        "Jeevan & Sethi 2022; emnist-ablation (WaveMix-Lite-128/7)",
     ),
     Entry::fixed(
         "ann",

@@ -2,9 +2,10 @@
 //! name from a config file or the command line.
 
 use crate::spec::ModelSpec;
+use serde::Serialize;
 
 /// A setting of a network, for help texts and lists.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Setting {
     /// Its name, as in `--model-option units=4`.
     pub name: &'static str,

@@ -3,6 +3,8 @@
 use crate::support::{
     checkpoints, complete, config, experiment, go_until, random_config, resume, snapshots,
 };
+use hw_data::Sampling;
+use hw_train::schedule::SCHEDULES;
 use hw_train::{Event, Experiment, Optimizer, TrainConfig};
 use std::time::Duration;
 
@@ -117,6 +119,32 @@ fn every_update_rule_resumes_inside_an_epoch_to_the_same_bytes() {
         let (whole, _) = complete(&experiment);
         let same = checkpoints(folder.path()) == checkpoints(whole.path());
         assert!(same, "{} resumes to other bytes", optimizer.name());
+    }
+}
+
+#[test]
+fn schedules_averages_losses_and_sampling_resume_to_the_same_bytes() {
+    let schedules = SCHEDULES.map(|schedule| schedule.value);
+    for (index, schedule) in schedules.into_iter().enumerate() {
+        let experiment = experiment(TrainConfig {
+            schedule,
+            warmup: 0.5,
+            loss: "focal:gamma=1+class-weighted+label-smoothing"
+                .parse()
+                .unwrap(),
+            ema: Some(0.9),
+            sampling: Sampling::Replacement,
+            optimizer: "keras:nadam".parse().unwrap(),
+            epochs: 3,
+            ..random_config()
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let stopped = go_until(&experiment, folder.path(), at_step(20 + 20 * index as u64));
+        assert!(!stopped.finished);
+        resume(&experiment, folder.path()).unwrap();
+        let (whole, _) = complete(&experiment);
+        let same = checkpoints(folder.path()) == checkpoints(whole.path());
+        assert!(same, "{schedule:?} resumes to other bytes");
     }
 }
 

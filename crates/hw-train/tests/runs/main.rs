@@ -4,6 +4,7 @@
 mod bits;
 mod divergence;
 mod log;
+mod range;
 mod real_data;
 mod refusals;
 mod selection;

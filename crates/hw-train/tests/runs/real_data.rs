@@ -1,7 +1,7 @@
 //! The whole way on MNIST, wherever it is at hand.
 
 use hw_data::{DataDirs, DatasetId};
-use hw_train::{Experiment, Optimizer, RunOptions, TrainConfig};
+use hw_train::{Experiment, RunOptions, TrainConfig};
 
 #[test]
 fn one_epoch_on_six_thousand_digits_reads_nine_of_ten_test_digits() {
@@ -11,7 +11,7 @@ fn one_epoch_on_six_thousand_digits_reads_nine_of_ten_test_digits() {
     let config = TrainConfig {
         model: "bn-cnn".into(),
         dataset: DatasetId::Mnist,
-        optimizer: Optimizer::Momentum { momentum: 0.9 },
+        optimizer: "momentum".parse().unwrap(),
         learning_rate: 0.1,
         limit: Some(6000),
         val_fraction: 0.0,

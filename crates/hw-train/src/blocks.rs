@@ -1,0 +1,199 @@
+//! What there is to choose from: every family of building blocks, from the places that declare them.
+
+use crate::loss::LOSSES;
+use crate::optimizer::RULES;
+use crate::schedule::SCHEDULES;
+use hw_data::DatasetId;
+use hw_kernels::Activation;
+use hw_models::{Initializer, zoo};
+use serde::Serialize;
+
+/// A family of building blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Family {
+    /// Data sets.
+    Datasets,
+    /// Networks.
+    Models,
+    /// Nonlinearities.
+    Activations,
+    /// Rules for the first weights.
+    Initialisers,
+    /// Update rules.
+    Optimizers,
+    /// Rules for the learning rate.
+    Schedules,
+    /// What is minimised.
+    Losses,
+}
+
+/// One building block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Block {
+    /// The name used on the command line and in config files.
+    pub name: String,
+    /// What it is, in one line.
+    pub about: String,
+    /// Where it comes from.
+    pub source: String,
+    /// Its settings or constants with their defaults; empty if it has none.
+    pub defaults: String,
+}
+
+impl Family {
+    /// All families.
+    pub const ALL: [Self; 7] = [
+        Self::Datasets,
+        Self::Models,
+        Self::Activations,
+        Self::Initialisers,
+        Self::Optimizers,
+        Self::Schedules,
+        Self::Losses,
+    ];
+
+    /// The name used on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Datasets => "datasets",
+            Self::Models => "models",
+            Self::Activations => "activations",
+            Self::Initialisers => "initialisers",
+            Self::Optimizers => "optimizers",
+            Self::Schedules => "schedules",
+            Self::Losses => "losses",
+        }
+    }
+
+    /// The option of `hw train` that takes a member's name.
+    pub const fn option(self) -> &'static str {
+        match self {
+            Self::Datasets => "--dataset",
+            Self::Models => "--model",
+            Self::Activations => "--activation",
+            Self::Initialisers => "--init",
+            Self::Optimizers => "--optimizer",
+            Self::Schedules => "--schedule",
+            Self::Losses => "--loss",
+        }
+    }
+
+    /// The family's members.
+    pub fn blocks(self) -> Vec<Block> {
+        match self {
+            Self::Datasets => datasets(),
+            Self::Models => zoo::CATALOGUE.iter().map(model).collect(),
+            Self::Activations => Activation::ALL.iter().map(activation).collect(),
+            Self::Initialisers => Initializer::all().map(initialiser).collect(),
+            Self::Optimizers => RULES
+                .iter()
+                .map(|rule| block(rule.name, rule.about, rule.source, constants(rule.default)))
+                .collect(),
+            Self::Schedules => SCHEDULES
+                .iter()
+                .map(|s| block(s.name, s.about, s.source, constants(s.value)))
+                .collect(),
+            Self::Losses => LOSSES
+                .iter()
+                .map(|loss| block(loss.name, loss.about, loss.source, constants(loss.value)))
+                .collect(),
+        }
+    }
+}
+
+fn block(name: &str, about: &str, source: &str, defaults: String) -> Block {
+    Block {
+        name: name.into(),
+        about: about.into(),
+        source: source.into(),
+        defaults,
+    }
+}
+
+fn model(entry: &zoo::Entry) -> Block {
+    let settings = entry.settings().into_iter();
+    let settings: Vec<String> = settings
+        .map(|setting| format!("{}={}", setting.name, setting.default))
+        .collect();
+    block(entry.name, entry.about, entry.source, settings.join(", "))
+}
+
+fn activation(function: &Activation) -> Block {
+    let written = function.to_string();
+    let defaults = match written.split_once('(') {
+        Some((_, constant)) => constant.trim_end_matches(')').to_string(),
+        None => String::new(),
+    };
+    block(
+        function.name(),
+        function.about(),
+        function.source(),
+        defaults,
+    )
+}
+
+fn initialiser(rule: Initializer) -> Block {
+    let written = rule.to_string();
+    let number = written.split_once(':').map_or("", |(_, number)| number);
+    block(rule.name(), rule.about(), rule.source(), number.into())
+}
+
+fn datasets() -> Vec<Block> {
+    let known = DatasetId::all().into_iter();
+    let entries = known.filter_map(|id| id.entry().map(|entry| (id.to_string(), entry)));
+    entries
+        .map(|(name, entry)| block(&name, entry.about, entry.licence, String::new()))
+        .collect()
+}
+
+/// The numbers and words of a member's JSON form, but its name.
+fn constants<T: Serialize>(value: T) -> String {
+    let json = serde_json::to_value(value).unwrap_or_default();
+    let fields = json.as_object().into_iter().flatten();
+    let words: Vec<String> = fields
+        .filter(|(key, _)| *key != "name")
+        .map(|(key, value)| match value {
+            serde_json::Value::String(word) => format!("{key}={word}"),
+            // Single precision, in the digits it was written with.
+            serde_json::Value::Number(n) if n.is_f64() => {
+                format!("{key}={}", n.as_f64().unwrap_or(0.0) as f32)
+            }
+            other => format!("{key}={other}"),
+        })
+        .collect();
+    words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_family_has_members_with_names_of_their_own() {
+        for family in Family::ALL {
+            let blocks = family.blocks();
+            let mut names: Vec<&str> = blocks.iter().map(|block| block.name.as_str()).collect();
+            assert!(names.len() >= 4, "{}", family.name());
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), blocks.len(), "{}", family.name());
+            assert!(
+                blocks
+                    .iter()
+                    .all(|b| !b.about.is_empty() && !b.source.is_empty())
+            );
+        }
+    }
+
+    #[test]
+    fn constants_are_shown_as_they_are_written() {
+        let adam = &Family::Optimizers.blocks()[5];
+        assert_eq!(adam.name, "adam");
+        assert!(
+            adam.defaults.contains("beta1=0.9, beta2=0.999"),
+            "{}",
+            adam.defaults
+        );
+    }
+}

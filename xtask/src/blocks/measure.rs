@@ -1,0 +1,447 @@
+//! Each family's blocks against their references.
+
+use super::Row;
+use super::golden::{Case, Kernels, distance, json, largest};
+use anyhow::{Context, Result};
+use candle_core::{Device, Tensor, Var};
+use hw_core::Rng;
+use hw_kernels::{Activation, LossTerms, Pool2dConfig};
+use hw_models::{Initializer, zoo};
+use hw_train::blocks::{Block, Family};
+use hw_train::schedule::{Length, Plateau, SCHEDULES, warmup};
+use hw_train::{Monitor, Optimizer, OptimizerState, Schedule, Score};
+use serde::Deserialize;
+use std::collections::HashMap;
+
+/// All rows of the table, family by family.
+pub(crate) fn all() -> Result<Vec<Row>> {
+    let kernels = Kernels::open()?;
+    let mut rows = models()?;
+    rows.extend(layers(&kernels)?);
+    rows.extend(activations(&kernels)?);
+    rows.extend(initialisers());
+    rows.extend(losses()?);
+    rows.extend(optimizers()?);
+    rows.extend(schedules()?);
+    Ok(rows)
+}
+
+/// The members of a family, by name.
+fn members(family: Family) -> HashMap<String, Block> {
+    let blocks = family.blocks().into_iter();
+    blocks.map(|block| (block.name.clone(), block)).collect()
+}
+
+#[derive(Deserialize)]
+struct Count {
+    model: String,
+    #[serde(default)]
+    settings: zoo::Settings,
+    input: [usize; 3],
+    classes: usize,
+    parameters: usize,
+    source: String,
+}
+
+fn models() -> Result<Vec<Row>> {
+    let known = members(Family::Models);
+    let counts: Vec<Count> = json("models/counts.json")?;
+    let mut rows = Vec::new();
+    for count in counts {
+        let spec = zoo::spec_with(&count.model, count.input, count.classes, &count.settings)?;
+        let ours = spec.resolve()?.parameter_count();
+        let [c, h, w] = count.input;
+        let off = distance(ours as f64, count.parameters as f64);
+        rows.push(Row {
+            family: "Models",
+            source: known.get(&count.model).map_or("-", |b| &b.source).into(),
+            reference: format!(
+                "{} parameters at {h}x{w}x{c}, {} classes ({})",
+                count.parameters, count.classes, count.source
+            ),
+            name: count.model,
+            deviation: Some(off).filter(|off| *off > 0.0),
+            test: "crates/hw-models/tests/models.rs::\
+                   every_model_has_a_published_or_derived_count_and_meets_it"
+                .into(),
+        });
+    }
+    Ok(rows)
+}
+
+const GOLDEN: &str = "PyTorch, double precision (fixtures/kernels)";
+
+type Operation<'a> = &'a dyn Fn(&Case<'_>) -> Result<f64>;
+
+fn layers(kernels: &Kernels) -> Result<Vec<Row>> {
+    let pool = |case: &Case| -> Result<Pool2dConfig> {
+        Ok(Pool2dConfig {
+            kernel: case.setting("kernel")?,
+            stride: case.setting("stride")?,
+            padding: case.setting("padding")?,
+        })
+    };
+    let operations: [(&str, &str, &str, Operation); 8] = [
+        (
+            "conv2d",
+            "convolution",
+            "convolution_agrees_with_pytorch",
+            &|case| {
+                let config = serde_json::from_value(case.settings.clone())?;
+                case.deviation(&["x", "w", "bias"], |t| {
+                    Ok(hw_kernels::conv2d(&t[0], &t[1], t.get(2), &config)?)
+                })
+            },
+        ),
+        (
+            "max_pool2d",
+            "max-pooling",
+            "maximum_pooling_agrees_with_pytorch_also_on_ties_and_nan",
+            &|case| {
+                let config = pool(case)?;
+                case.deviation(&["x"], |t| Ok(hw_kernels::max_pool2d(&t[0], &config)?))
+            },
+        ),
+        (
+            "avg_pool2d",
+            "average pooling",
+            "average_pooling_agrees_with_pytorch",
+            &|case| {
+                let (config, with) = (pool(case)?, case.setting("count_include_pad")?);
+                case.deviation(&["x"], |t| {
+                    Ok(hw_kernels::avg_pool2d(&t[0], &config, with)?)
+                })
+            },
+        ),
+        (
+            "global_avg_pool",
+            "global average pooling",
+            "average_pooling_agrees_with_pytorch",
+            &|case| case.deviation(&["x"], |t| Ok(hw_kernels::global_avg_pool(&t[0])?)),
+        ),
+        (
+            "linear",
+            "affine layer",
+            "dense_layers_agree_with_pytorch",
+            &|case| {
+                case.deviation(&["x", "w", "bias"], |t| {
+                    Ok(hw_kernels::linear(&t[0], &t[1], t.get(2))?)
+                })
+            },
+        ),
+        (
+            "rbf",
+            "radial basis functions",
+            "dense_layers_agree_with_pytorch",
+            &|case| case.deviation(&["x", "centres"], |t| Ok(hw_kernels::rbf(&t[0], &t[1])?)),
+        ),
+        (
+            "batch_norm_train",
+            "batch normalisation, training",
+            "batch_normalisation_agrees_with_pytorch",
+            &|case| {
+                let eps = case.setting("eps")?;
+                case.deviation(&["x", "gamma", "beta"], |t| {
+                    Ok(hw_kernels::batch_norm_train(&t[0], &t[1], &t[2], eps)?.0)
+                })
+            },
+        ),
+        (
+            "batch_norm_eval",
+            "batch normalisation, use",
+            "batch_normalisation_agrees_with_pytorch",
+            &|case| {
+                let (eps, mean) = (case.setting("eps")?, case.tensor("mean")?);
+                let variance = case.tensor("variance")?;
+                case.deviation(&["x", "gamma", "beta"], |t| {
+                    let [x, gamma, beta] = [&t[0], &t[1], &t[2]];
+                    Ok(hw_kernels::batch_norm_eval(
+                        x, gamma, beta, mean, variance, eps,
+                    )?)
+                })
+            },
+        ),
+    ];
+    let mut rows = Vec::new();
+    for (op, name, test, measure) in operations {
+        let mut worst = 0f64;
+        for case in kernels.of(op)? {
+            worst = worst.max(measure(&case)?);
+        }
+        rows.push(Row {
+            family: "Layers",
+            name: name.into(),
+            source: "-".into(),
+            reference: GOLDEN.into(),
+            deviation: Some(worst),
+            test: format!("crates/hw-kernels/tests/golden.rs::{test}"),
+        });
+    }
+    Ok(rows)
+}
+
+fn activations(kernels: &Kernels) -> Result<Vec<Row>> {
+    let mut worst: HashMap<&str, f64> = HashMap::new();
+    for case in kernels.of("activate")? {
+        let name: String = case.setting("activation")?;
+        let activation: Activation = name.parse()?;
+        let off = case.deviation(&["x"], |t| Ok(hw_kernels::activate(&t[0], &activation)?))?;
+        let entry = worst.entry(activation.name()).or_default();
+        *entry = entry.max(off);
+    }
+    let row = |activation: Activation| {
+        let name = activation.name();
+        Ok(Row {
+            family: "Activations",
+            name: name.into(),
+            source: activation.source().into(),
+            reference: GOLDEN.into(),
+            deviation: Some(
+                *worst
+                    .get(name)
+                    .with_context(|| format!("no case of {name}"))?,
+            ),
+            test: "crates/hw-kernels/tests/golden.rs::\
+                   activations_agree_with_pytorch_also_at_zero_and_far_out"
+                .into(),
+        })
+    };
+    Activation::ALL.into_iter().map(row).collect()
+}
+
+/// Draws of a rule, and the fans they are for.
+const DRAWS: usize = 100_000;
+const FANS: [usize; 2] = [300, 100];
+
+fn initialisers() -> Vec<Row> {
+    let row = |rule: Initializer| {
+        let [fan_in, fan_out] = FANS;
+        let mut rng = Rng::stream(1, "init", 0);
+        let draws = rule.weights(&mut rng, DRAWS, fan_in, fan_out);
+        let square = |x: &f32| f64::from(*x).powi(2);
+        let variance = draws.iter().map(square).sum::<f64>() / DRAWS as f64;
+        let (inputs, both) = (fan_in as f64, (fan_in + fan_out) as f64);
+        let expected = match rule {
+            Initializer::Normal { std } => f64::from(std).powi(2),
+            Initializer::GlorotUniform | Initializer::GlorotNormal => 2.0 / both,
+            Initializer::HeUniform | Initializer::HeNormal => 2.0 / inputs,
+            Initializer::LecunUniform | Initializer::LecunNormal => 1.0 / inputs,
+            Initializer::Torch => 1.0 / (3.0 * inputs),
+        };
+        Row {
+            family: "Initialisers",
+            name: rule.name().into(),
+            source: rule.source().into(),
+            reference: format!("its paper's variance, {DRAWS} draws (relative)"),
+            deviation: Some((variance / expected - 1.0).abs()),
+            test: "crates/hw-models/src/init.rs::each_rule_has_the_variance_of_its_paper".into(),
+        }
+    };
+    Initializer::all().map(row).collect()
+}
+
+#[derive(Deserialize)]
+struct LossCase {
+    gamma: f32,
+    smoothing: f32,
+    class_weights: Option<Vec<f32>>,
+    logits: Vec<Vec<f32>>,
+    labels: Vec<u32>,
+    loss: f32,
+    gradient: Vec<Vec<f32>>,
+}
+
+impl LossCase {
+    /// Which of the losses it is a case of; combinations belong to several.
+    fn names(&self) -> Vec<&'static str> {
+        let parts = [
+            (self.class_weights.is_some(), "class-weighted"),
+            (self.gamma != 0.0, "focal"),
+            (self.smoothing != 0.0, "label-smoothing"),
+        ];
+        let used: Vec<_> = parts.iter().filter(|(used, _)| *used).collect();
+        match used.is_empty() {
+            true => vec!["cross-entropy"],
+            false => used.iter().map(|(_, name)| *name).collect(),
+        }
+    }
+
+    fn deviation(&self) -> Result<f64> {
+        let terms = LossTerms {
+            gamma: self.gamma,
+            smoothing: self.smoothing,
+            class_weights: self.class_weights.clone().map(Into::into),
+        };
+        let logits = Var::from_tensor(&Tensor::new(self.logits.clone(), &Device::Cpu)?)?;
+        let labels = Tensor::new(self.labels.as_slice(), &Device::Cpu)?;
+        let loss = hw_kernels::softmax_loss(&logits, &labels, &terms)?;
+        let gradients = loss.backward()?;
+        let gradient = gradients
+            .get(&logits)
+            .context("the logits have no gradient")?;
+        let gradient = gradient.to_vec2::<f32>()?.concat();
+        let off = largest(&[loss.to_scalar()?], &[self.loss]);
+        Ok(off.max(largest(&gradient, &self.gradient.concat())))
+    }
+}
+
+fn losses() -> Result<Vec<Row>> {
+    let known = members(Family::Losses);
+    let mut worst: HashMap<&str, f64> = HashMap::new();
+    for case in json::<Vec<LossCase>>("kernels/losses.json")? {
+        let off = case.deviation()?;
+        for name in case.names() {
+            let entry = worst.entry(name).or_default();
+            *entry = entry.max(off);
+        }
+    }
+    let row = |block: Block| {
+        let off = worst.get(block.name.as_str());
+        Row {
+            family: "Losses",
+            source: known[&block.name].source.clone(),
+            reference: "PyTorch and Keras, double precision (fixtures/kernels)".into(),
+            deviation: Some(off.copied().unwrap_or(f64::INFINITY)),
+            test: "crates/hw-kernels/tests/losses.rs::\
+                   every_loss_and_its_gradient_are_those_of_pytorch_and_keras_in_both_precisions"
+                .into(),
+            name: block.name,
+        }
+    };
+    Ok(Family::Losses.blocks().into_iter().map(row).collect())
+}
+
+type Weights = HashMap<String, Vec<f32>>;
+
+#[derive(Deserialize)]
+struct OptimizerFixture {
+    initial: Weights,
+    gradients: Vec<Weights>,
+    cases: Vec<OptimizerCase>,
+}
+
+#[derive(Deserialize)]
+struct OptimizerCase {
+    library: String,
+    learning_rates: Vec<f32>,
+    optimizer: Optimizer,
+    weights: Vec<Weights>,
+}
+
+impl OptimizerFixture {
+    fn deviation(&self, case: &OptimizerCase) -> Result<f64> {
+        let mut weights: Vec<(String, Vec<f32>)> = self.initial.clone().into_iter().collect();
+        let variable = |(name, values): &(String, Vec<f32>)| -> Result<(String, Var)> {
+            let tensor = Tensor::from_slice(values, values.len(), &Device::Cpu)?;
+            Ok((name.clone(), Var::from_tensor(&tensor)?))
+        };
+        let variables: Vec<_> = weights.iter().map(variable).collect::<Result<_>>()?;
+        let mut state = OptimizerState::new(case.optimizer, &variables);
+        let mut worst = 0f64;
+        for (step, gradients) in self.gradients.iter().enumerate() {
+            state.begin_step();
+            for (index, (name, w)) in weights.iter_mut().enumerate() {
+                state.update(index, w, &gradients[name], case.learning_rates[step]);
+                worst = worst.max(largest(w, &case.weights[step][name]));
+            }
+        }
+        Ok(worst)
+    }
+}
+
+fn optimizers() -> Result<Vec<Row>> {
+    let fixture: OptimizerFixture = json("train/optimizers.json")?;
+    let mut worst: HashMap<&str, (f64, Vec<&str>)> = HashMap::new();
+    for case in &fixture.cases {
+        let off = fixture.deviation(case)?;
+        let (most, libraries) = worst.entry(case.optimizer.name()).or_default();
+        *most = most.max(off);
+        if !libraries.contains(&case.library.as_str()) {
+            libraries.push(&case.library);
+        }
+    }
+    let row = |block: Block| {
+        let (off, libraries) = worst.remove(block.name.as_str()).unwrap_or_default();
+        Row {
+            family: "Optimizers",
+            reference: format!("20 steps of {}", libraries.join(" and of ")),
+            source: block.source,
+            deviation: Some(off),
+            test: "crates/hw-train/tests/optimizers.rs::\
+                   twenty_steps_of_every_rule_are_those_of_pytorch_and_keras"
+                .into(),
+            name: block.name,
+        }
+    };
+    Ok(Family::Optimizers.blocks().into_iter().map(row).collect())
+}
+
+#[derive(Deserialize)]
+struct ScheduleFixture {
+    steps_per_epoch: usize,
+    epochs: usize,
+    base: f32,
+    validation: Vec<f64>,
+    cases: Vec<ScheduleCase>,
+}
+
+#[derive(Deserialize)]
+struct ScheduleCase {
+    schedule: Schedule,
+    #[serde(default)]
+    warmup: f64,
+    library: String,
+    rates: Vec<f64>,
+}
+
+impl ScheduleFixture {
+    fn deviation(&self, case: &ScheduleCase) -> f64 {
+        let length = Length {
+            steps_per_epoch: self.steps_per_epoch,
+            epochs: self.epochs,
+        };
+        let mut plateau = Plateau::default();
+        let mut worst = 0f64;
+        for (step, &expected) in case.rates.iter().enumerate() {
+            let rate = case.schedule.rate(self.base, step as u64, length, &plateau)
+                * warmup(case.warmup, step as u64, length);
+            worst = worst.max(distance(f64::from(rate), expected));
+            if (step + 1) % self.steps_per_epoch == 0 {
+                let score = Score {
+                    loss: self.validation[step / self.steps_per_epoch],
+                    accuracy: 0.0,
+                    images: 1,
+                };
+                let (base, monitor) = (self.base, Monitor::ValLoss);
+                case.schedule
+                    .after_epoch(base, Some(&score), monitor, &mut plateau);
+            }
+        }
+        worst
+    }
+}
+
+fn schedules() -> Result<Vec<Row>> {
+    let fixture: ScheduleFixture = json("train/schedules.json")?;
+    let row = |case: &ScheduleCase| {
+        let named = SCHEDULES.iter().find(|choice| {
+            std::mem::discriminant(&choice.value) == std::mem::discriminant(&case.schedule)
+        });
+        let (name, source) = match (case.warmup > 0.0, named) {
+            (true, _) => ("warm-up", "Goyal et al. 2017"),
+            (false, Some(choice)) => (choice.name, choice.source),
+            (false, None) => ("-", "-"),
+        };
+        Row {
+            family: "Schedules",
+            name: name.into(),
+            source: source.into(),
+            reference: format!("{}, every step of {} epochs", case.library, fixture.epochs),
+            deviation: Some(fixture.deviation(case)),
+            test: "crates/hw-train/src/schedule.rs::\
+                   every_step_has_the_learning_rate_of_pytorch_or_keras"
+                .into(),
+        }
+    };
+    Ok(fixture.cases.iter().map(row).collect())
+}

@@ -3,7 +3,7 @@
 
 use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use hw_data::{DatasetId, EmnistEdition, PixelScale, Split};
+use hw_data::{Augment, DatasetId, EmnistEdition, Filter, PixelScale, Split, Step};
 use hw_models::{Initializer, zoo};
 use hw_train::{Monitor, Optimizer};
 use std::ffi::OsStr;
@@ -316,6 +316,12 @@ pub(crate) struct RunArgs {
     /// Pixels as the network sees them: unit (0 to 1), raw (0 to 255) or standard:MEAN,STD [default: unit]
     #[arg(long, value_name = "SCALE", value_parser = pixel_scale)]
     pub(crate) scale: Option<PixelScale>,
+    /// Change training images at random: standard, none, or shift=2,rotate=10,elastic=1 and so on
+    #[arg(long, value_name = "CHANGES", long_help = augment_help())]
+    pub(crate) augment: Option<Augment>,
+    /// Bring images to N x N pixels, then repeat the channel C times: 224, 224:bicubic, 224:bilinear:3
+    #[arg(long, value_name = "N[:FILTER[:C]]", value_parser = resize)]
+    pub(crate) resize: Option<Resize>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -457,6 +463,41 @@ fn fraction<T: std::str::FromStr + Copy + Into<f64>>(text: &str) -> Result<T, St
         Ok(number) if (0.0..1.0).contains(&number.into()) => Ok(number),
         _ => Err("expected a number from 0 up to, but not including, 1".into()),
     }
+}
+
+/// What `--resize` asks for, as preprocessing steps.
+#[derive(Clone, Debug)]
+pub(crate) struct Resize(pub(crate) Vec<Step>);
+
+fn resize(text: &str) -> Result<Resize, String> {
+    let wrong = || "expected a size, 224 say, and perhaps :bicubic or :area, and :3 channels";
+    let mut words = text.split(':');
+    let size = words.next().and_then(|word| word.parse().ok());
+    let size = size.ok_or_else(wrong)?;
+    let filter = match words.next() {
+        Some(name) => name.parse().map_err(|error| format!("{error}"))?,
+        None => Filter::default(),
+    };
+    let mut steps = vec![Step::Resize { size, filter }];
+    if let Some(channels) = words.next() {
+        let channels = channels.parse().map_err(|_| wrong())?;
+        steps.push(Step::Repeat { channels });
+    }
+    match words.next() {
+        None => Ok(Resize(steps)),
+        Some(_) => Err(wrong().into()),
+    }
+}
+
+fn augment_help() -> String {
+    let names: Vec<&str> = Augment::names().collect();
+    format!(
+        "Change training images at random, anew in each epoch: \"standard\" ({}), \"none\", or any of \
+         {} as name=value, separated by commas; distances in pixels, angles in degrees. Images held \
+         out or tested on stay as they are",
+        Augment::standard(),
+        names.join(", ")
+    )
 }
 
 fn pixel_scale(text: &str) -> Result<PixelScale, String> {

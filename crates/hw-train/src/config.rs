@@ -2,7 +2,7 @@
 
 use crate::error::{Result, TrainError};
 use crate::optimizer::Optimizer;
-use hw_data::{DatasetId, EmnistEdition, Preprocess};
+use hw_data::{Augment, DatasetId, EmnistEdition, Preprocess};
 use hw_models::{Initializer, ModelSpec};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -25,6 +25,9 @@ pub struct TrainConfig {
     /// Which EMNIST to take; the first complete one found if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edition: Option<EmnistEdition>,
+    /// Random changes to the training images; those held out and those tested on stay as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augment: Option<Augment>,
     /// From bytes to the network's input.
     pub preprocess: Preprocess,
     /// The update rule and its constants.
@@ -84,6 +87,7 @@ impl Default for TrainConfig {
             init: None,
             dataset: DatasetId::Mnist,
             edition: None,
+            augment: None,
             preprocess: Preprocess::default(),
             optimizer: Optimizer::default(),
             learning_rate: 1e-3,
@@ -172,6 +176,9 @@ impl TrainConfig {
                     "a finite number, at least 0",
                 );
             }
+        }
+        if let Some(augment) = &self.augment {
+            augment.check()?;
         }
         self.optimizer.check()
     }

@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub const CONFIG: &str = "config.json";
 /// Images a batch where only scores are computed.
 const EVALUATION_BATCH: usize = 250;
+/// Threads that prepare training images at most.
+const MOST_WORKERS: usize = 4;
 
 /// A checked configuration with the data it names.
 #[derive(Debug)]
@@ -91,7 +93,7 @@ impl Experiment {
             classes: train.classes.to_vec(),
             versions: Versions::current(),
         };
-        let train = loader(&train, split.train, config.batch, Some(config.seed))?;
+        let train = training_loader(&config, train, split.train)?;
         Ok(Self {
             config,
             spec,
@@ -134,6 +136,29 @@ impl Experiment {
     pub fn steps(&self) -> u64 {
         (self.train.batches_per_epoch() * self.config.epochs) as u64
     }
+}
+
+/// The loader of the images to learn from: shuffled, changed at random if asked for, and made by
+/// several threads where that takes work.
+fn training_loader(
+    config: &TrainConfig,
+    train: Arc<Dataset>,
+    indices: Vec<u32>,
+) -> Result<Loader> {
+    let easy = config.augment.is_none() && config.preprocess.steps.is_empty();
+    let loading = LoaderConfig {
+        batch: config.batch,
+        shuffle_seed: Some(config.seed),
+        augment: config.augment,
+        preprocess: config.preprocess.clone(),
+        augment_seed: config.seed,
+        workers: match easy {
+            true => 1,
+            false => rayon::current_num_threads().clamp(1, MOST_WORKERS),
+        },
+        ..LoaderConfig::default()
+    };
+    Ok(Loader::new(train, indices.into(), loading)?)
 }
 
 /// The configuration of the run in `folder`.

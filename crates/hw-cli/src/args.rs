@@ -3,7 +3,7 @@
 
 use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use hw_data::{Augment, DatasetId, EmnistEdition, Filter, PixelScale, Split, Step};
+use hw_data::{Augment, DatasetId, EmnistEdition, Filter, PixelScale, Split, Step, catalogue};
 use hw_models::{Initializer, zoo};
 use hw_train::{Monitor, Optimizer};
 use std::ffi::OsStr;
@@ -95,9 +95,38 @@ pub(crate) enum DataCommand {
         after_help = "Example:\n  hw data show glyphs:hiragana --out hiragana.png --per-class 12"
     )]
     Show(ShowArgs),
+    /// Download published data sets, checked by their published checksums
+    #[command(after_help = FETCH_EXAMPLES)]
+    Fetch(FetchArgs),
     /// Look for shared images, missing classes and contradictions within and between data sets
     #[command(after_help = AUDIT_EXAMPLES)]
     Audit(AuditArgs),
+}
+
+const FETCH_EXAMPLES: &str = "\
+Examples:
+  hw data fetch mnist
+  hw data fetch all --data-dir ~/handwriting
+  hw data fetch kmnist --from http://mirror.example/kmnist/
+
+Files go to --data-dir, else $HW_DATA_DIR, else the user's cache folder. A download that was stopped is
+gone on with; a file whose checksum is not the published one is never kept.";
+
+#[derive(Debug, Args)]
+pub(crate) struct FetchArgs {
+    /// The data sets, or all of them
+    #[arg(value_name = "NAME", required = true, value_parser = fetchable())]
+    pub(crate) names: Vec<String>,
+    /// A folder address that holds the files, in place of the published ones
+    #[arg(long, value_name = "URL")]
+    pub(crate) from: Option<String>,
+}
+
+fn fetchable() -> PossibleValuesParser {
+    let published = catalogue::CATALOGUE
+        .iter()
+        .map(|(_, entry)| PossibleValue::new(entry.name).help(entry.about));
+    PossibleValuesParser::new(published.chain([PossibleValue::new("all")]))
 }
 
 const AUDIT_EXAMPLES: &str = "\

@@ -35,6 +35,8 @@ pub mod centre;
 pub mod class_map;
 pub mod dataset;
 pub mod error;
+#[cfg(feature = "fetch")]
+pub mod fetch;
 pub mod folder;
 pub mod glyphs;
 pub mod gray;

@@ -321,7 +321,10 @@ impl Worker {
 
     /// This worker's next batch; none when it has made all of its share.
     fn receive(&mut self) -> Option<Batch> {
-        let batch = self.batches.as_ref().and_then(|batches| batches.recv().ok());
+        let batch = self
+            .batches
+            .as_ref()
+            .and_then(|batches| batches.recv().ok());
         if batch.is_none()
             && let Some(Err(panic)) = self.thread.take().map(JoinHandle::join)
         {

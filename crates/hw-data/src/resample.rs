@@ -94,7 +94,9 @@ impl Resampler {
             for (out, taps) in out.chunks_exact_mut(size).zip(self.rows.each()) {
                 for &(y, weight) in taps {
                     let row = &wide[y * size..][..size];
-                    out.iter_mut().zip(row).for_each(|(sum, v)| *sum += weight * v);
+                    out.iter_mut()
+                        .zip(row)
+                        .for_each(|(sum, v)| *sum += weight * v);
                 }
             }
         }
@@ -145,7 +147,9 @@ fn bicubic(at: f64, old: usize) -> Vec<(usize, f32)> {
     let t = at - at.floor();
     let weights = [far(t + 1.0), near(t), near(1.0 - t), far(2.0 - t)];
     let pixel = |i: usize| (at.floor() as isize + i as isize - 1).clamp(0, old as isize - 1);
-    (0..4).map(|i| (pixel(i) as usize, weights[i] as f32)).collect()
+    (0..4)
+        .map(|i| (pixel(i) as usize, weights[i] as f32))
+        .collect()
 }
 
 fn area(start: f64, step: f64, old: usize) -> Vec<(usize, f32)> {

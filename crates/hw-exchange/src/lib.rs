@@ -171,7 +171,9 @@ pub fn import(
 fn shapes(spec: &ModelSpec) -> Result<BTreeMap<String, Vec<usize>>, ExchangeError> {
     let model = spec.resolve()?;
     let layers = model.flat();
-    let tensors = layers.iter().flat_map(|l| l.parameters.iter().chain(&l.buffers));
+    let tensors = layers
+        .iter()
+        .flat_map(|l| l.parameters.iter().chain(&l.buffers));
     Ok(tensors.map(|p| (p.name.clone(), p.shape.clone())).collect())
 }
 
@@ -180,7 +182,9 @@ fn shapes(spec: &ModelSpec) -> Result<BTreeMap<String, Vec<usize>>, ExchangeErro
 fn own_tensors(contents: &Contents, spec: &ModelSpec) -> Result<Tensors, ExchangeError> {
     let own = |name: &&String| !name.starts_with(STATE_PREFIX);
     let names = contents.tensors.keys().filter(own);
-    let mut tensors: Tensors = names.map(|n| (n.clone(), contents.tensors[n].clone())).collect();
+    let mut tensors: Tensors = names
+        .map(|n| (n.clone(), contents.tensors[n].clone()))
+        .collect();
     for name in shapes(spec)?.keys() {
         if !tensors.contains_key(name) {
             return Err(ExchangeError::Missing {
@@ -210,7 +214,10 @@ fn own_tensors(contents: &Contents, spec: &ModelSpec) -> Result<Tensors, Exchang
 
 /// The class names that a run left beside its weights; empty if there are none.
 fn class_names(contents: &Contents) -> Vec<String> {
-    let names = contents.metadata.get("stamp").and_then(|stamp| stamp.get("classes"));
+    let names = contents
+        .metadata
+        .get("stamp")
+        .and_then(|stamp| stamp.get("classes"));
     let names = names.and_then(|names| names.as_array());
     let words = names.map(|names| names.iter().filter_map(|n| n.as_str().map(String::from)));
     words.map_or_else(Vec::new, Iterator::collect)

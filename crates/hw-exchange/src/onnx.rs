@@ -5,8 +5,8 @@
 use crate::protobuf::{Message, Value, fields, packed};
 use crate::{ExchangeError, Tensors};
 use hw_kernels::{Activation, Padding};
-use hw_models::weights::StoredTensor;
 use hw_models::resolve::ResolvedLayer;
+use hw_models::weights::StoredTensor;
 use hw_models::{Layer, ResolvedModel};
 use std::path::Path;
 
@@ -68,7 +68,9 @@ fn value(name: &str, dims: &[i64]) -> Message {
 }
 
 fn initializer(name: &str, kind: i64, dims: &[i64], bytes: &[u8]) -> Message {
-    let message = dims.iter().fold(Message::default(), |m, &dim| m.int(1, dim));
+    let message = dims
+        .iter()
+        .fold(Message::default(), |m, &dim| m.int(1, dim));
     message.int(2, kind).text(8, name).bytes(9, bytes)
 }
 
@@ -124,12 +126,14 @@ impl Graph {
 
     fn integers(&mut self, name: String, values: &[i64]) -> String {
         let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        self.constants.push((name.clone(), vec![values.len() as i64], bytes, INT64));
+        self.constants
+            .push((name.clone(), vec![values.len() as i64], bytes, INT64));
         name
     }
 
     fn scalar(&mut self, name: String, value: f32) -> String {
-        self.constants.push((name.clone(), vec![], value.to_le_bytes().to_vec(), FLOAT));
+        self.constants
+            .push((name.clone(), vec![], value.to_le_bytes().to_vec(), FLOAT));
         name
     }
 
@@ -202,7 +206,12 @@ impl Graph {
                 let names = ["weight", "bias", "running_mean", "running_var"].map(of);
                 let [weight, bias, mean, var] = names.each_ref().map(String::as_str);
                 let eps = vec![Attribute::Float("epsilon", *eps)];
-                self.node("BatchNormalization", name, &[x, weight, bias, mean, var], eps)
+                self.node(
+                    "BatchNormalization",
+                    name,
+                    &[x, weight, bias, mean, var],
+                    eps,
+                )
             }
             Layer::Activation { function } => self.activation(name, x, function),
             // No part of a network in use.
@@ -225,7 +234,12 @@ impl Graph {
         // One number a map, beside height and width.
         let shape = self.integers(of("shape"), &[1, layer.input[0] as i64, 1, 1]);
         let mut aligned = |graph: &mut Self, what: &str| {
-            graph.node("Reshape", &of(&format!("{what}_map")), &[&of(what), &shape], vec![])
+            graph.node(
+                "Reshape",
+                &of(&format!("{what}_map")),
+                &[&of(what), &shape],
+                vec![],
+            )
         };
         let coefficient = aligned(self, "coefficient");
         let bias = aligned(self, "bias");
@@ -250,9 +264,12 @@ impl Graph {
         let of = |what: &str| format!("{name}.{what}");
         match *function {
             Activation::Relu => self.node("Relu", name, &[x], vec![]),
-            Activation::LeakyRelu { slope } => {
-                self.node("LeakyRelu", name, &[x], vec![Attribute::Float("alpha", slope)])
-            }
+            Activation::LeakyRelu { slope } => self.node(
+                "LeakyRelu",
+                name,
+                &[x],
+                vec![Attribute::Float("alpha", slope)],
+            ),
             Activation::Elu { alpha } => {
                 self.node("Elu", name, &[x], vec![Attribute::Float("alpha", alpha)])
             }
@@ -260,7 +277,10 @@ impl Graph {
             Activation::Sigmoid => self.node("Sigmoid", name, &[x], vec![]),
             Activation::Tanh => self.node("Tanh", name, &[x], vec![]),
             Activation::ScaledTanh => {
-                let (inner, outer) = (self.scalar(of("inner"), 2.0 / 3.0), self.scalar(of("outer"), 1.7159));
+                let (inner, outer) = (
+                    self.scalar(of("inner"), 2.0 / 3.0),
+                    self.scalar(of("outer"), 1.7159),
+                );
                 let scaled = self.node("Mul", &of("scaled"), &[x, &inner], vec![]);
                 let tanh = self.node("Tanh", &of("tanh"), &[&scaled], vec![]);
                 self.node("Mul", name, &[&tanh, &outer], vec![])
@@ -279,7 +299,9 @@ impl Graph {
                 let halved = self.node("Mul", &of("halved"), &[x, &half], vec![]);
                 self.node("Mul", name, &[&halved, &share], vec![])
             }
-            Activation::Softmax => self.node("Softmax", name, &[x], vec![Attribute::Int("axis", 1)]),
+            Activation::Softmax => {
+                self.node("Softmax", name, &[x], vec![Attribute::Int("axis", 1)])
+            }
             Activation::Identity => x.to_string(),
         }
     }
@@ -347,7 +369,9 @@ fn read_tensor(fields: &[(u32, Value<'_>)]) -> Option<(String, u64, StoredTensor
             _ => {}
         }
     }
-    let size = shape.iter().try_fold(1usize, |size, &dim| size.checked_mul(dim))?;
+    let size = shape
+        .iter()
+        .try_fold(1usize, |size, &dim| size.checked_mul(dim))?;
     let whole = kind != FLOAT as u64 || size == values.len();
     whole.then_some((name, kind, StoredTensor { shape, values }))
 }

@@ -34,7 +34,10 @@ fn chain(layers: &[ResolvedLayer], depth: usize) -> String {
         .iter()
         .map(|layer| {
             let name = layer.name.rsplit('.').next().unwrap_or(&layer.name);
-            format!("{indent}    (\"{name}\", {}),\n", expression(layer, depth + 1))
+            format!(
+                "{indent}    (\"{name}\", {}),\n",
+                expression(layer, depth + 1)
+            )
         })
         .collect();
     match lines.is_empty() {
@@ -69,18 +72,32 @@ fn expression(layer: &ResolvedLayer, depth: usize) -> String {
             kernel,
             stride,
             padding,
-        } => pool("MaxPool", *kernel, *stride, padding.resolve(size, *kernel, *stride)),
+        } => pool(
+            "MaxPool",
+            *kernel,
+            *stride,
+            padding.resolve(size, *kernel, *stride),
+        ),
         Layer::AvgPool {
             kernel,
             stride,
             padding,
-        } => pool("AvgPool", *kernel, *stride, padding.resolve(size, *kernel, *stride)),
+        } => pool(
+            "AvgPool",
+            *kernel,
+            *stride,
+            padding.resolve(size, *kernel, *stride),
+        ),
         Layer::GlobalAvgPool => "GlobalAvgPool()".into(),
         Layer::Subsample { kernel } => format!("Subsample({}, {kernel})", layer.input[0]),
         Layer::Flatten => "nn.Flatten()".into(),
         Layer::Reshape { to: [c, h, w] } => format!("nn.Unflatten(1, ({c}, {h}, {w}))"),
         Layer::Dense { units, bias } => {
-            format!("nn.Linear({}, {units}, bias={})", layer.input[0], truth(*bias))
+            format!(
+                "nn.Linear({}, {units}, bias={})",
+                layer.input[0],
+                truth(*bias)
+            )
         }
         Layer::BatchNorm { eps, momentum } => {
             let kind = if layer.input.len() == 3 { "2d" } else { "1d" };
@@ -118,7 +135,12 @@ fn activation(function: &Activation) -> String {
 }
 
 fn pool(kind: &str, kernel: [usize; 2], stride: [usize; 2], padding: Padding) -> String {
-    format!("{kind}({}, {}, {})", pair(kernel), pair(stride), pads(padding))
+    format!(
+        "{kind}({}, {}, {})",
+        pair(kernel),
+        pair(stride),
+        pads(padding)
+    )
 }
 
 fn pair([height, width]: [usize; 2]) -> String {

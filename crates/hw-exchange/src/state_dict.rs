@@ -15,7 +15,13 @@ pub(crate) fn write(tensors: &Tensors) -> Result<Vec<u8>, ExchangeError> {
     let refuse = |error: safetensors::SafeTensorError| damaged("model.safetensors".as_ref(), error);
     let bytes: Vec<(&String, &StoredTensor, Vec<u8>)> = tensors
         .iter()
-        .map(|(name, t)| (name, t, t.values.iter().flat_map(|v| v.to_le_bytes()).collect()))
+        .map(|(name, t)| {
+            (
+                name,
+                t,
+                t.values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            )
+        })
         .collect();
     let mut views = Vec::with_capacity(bytes.len());
     for (name, tensor, data) in &bytes {

@@ -29,10 +29,14 @@ pub(crate) fn to_our_names(
     tensors: Tensors,
     path: &Path,
 ) -> Result<Tensors, ExchangeError> {
-    let ours: BTreeMap<String, String> =
-        names(model)?.into_iter().map(|(ours, theirs)| (theirs, ours)).collect();
+    let ours: BTreeMap<String, String> = names(model)?
+        .into_iter()
+        .map(|(ours, theirs)| (theirs, ours))
+        .collect();
     let renamed = tensors.into_iter().map(|(name, tensor)| {
-        let layer = name.rsplit_once('.').and_then(|(layer, what)| Some((ours.get(layer)?, what)));
+        let layer = name
+            .rsplit_once('.')
+            .and_then(|(layer, what)| Some((ours.get(layer)?, what)));
         let (layer, what) = layer.ok_or_else(|| ExchangeError::Unknown {
             path: path.into(),
             tensor: name.clone(),
@@ -52,8 +56,13 @@ fn names(model: &ResolvedModel) -> Result<BTreeMap<String, String>, ExchangeErro
     };
     let with_tensors = |layer: &&hw_models::resolve::ResolvedLayer| !layer.parameters.is_empty();
     let outside: Vec<_> = model.layers.iter().filter(with_tensors).collect();
-    let blocks: Vec<_> = model.layers.iter().filter_map(|l| l.branches.as_ref()).collect();
-    let ([conv, bn, fc], true) = (&outside[..], blocks.len() == STAGES.iter().sum::<usize>()) else {
+    let blocks: Vec<_> = model
+        .layers
+        .iter()
+        .filter_map(|l| l.branches.as_ref())
+        .collect();
+    let ([conv, bn, fc], true) = (&outside[..], blocks.len() == STAGES.iter().sum::<usize>())
+    else {
         return Err(refuse("it is not a stem, 16 blocks and one affine layer"));
     };
     if !matches!(conv.layer, Layer::Conv { bias: false, .. }) {
@@ -64,7 +73,10 @@ fn names(model: &ResolvedModel) -> Result<BTreeMap<String, String>, ExchangeErro
         (bn.name.clone(), "bn1".to_string()),
         (fc.name.clone(), "fc".to_string()),
     ]);
-    let places = STAGES.iter().zip(1..).flat_map(|(&n, stage)| (0..n).map(move |b| (stage, b)));
+    let places = STAGES
+        .iter()
+        .zip(1..)
+        .flat_map(|(&n, stage)| (0..n).map(move |b| (stage, b)));
     for ([body, shortcut], (stage, block)) in blocks.into_iter().zip(places) {
         let prefix = format!("layer{stage}.{block}");
         let body: Vec<_> = body.iter().filter(with_tensors).collect();

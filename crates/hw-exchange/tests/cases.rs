@@ -17,7 +17,10 @@ pub fn cases() -> Vec<(&'static str, ModelSpec)> {
         ("lenet5", catalogue("lenet5", [1, 28, 28], 47)),
         ("bn-cnn", catalogue("bn-cnn", [1, 28, 28], 10)),
         ("residual", catalogue("residual", [1, 28, 28], 62)),
-        ("resnet50", zoo::spec_with("resnet50", [3, 32, 32], 10, &torchvision).unwrap()),
+        (
+            "resnet50",
+            zoo::spec_with("resnet50", [3, 32, 32], 10, &torchvision).unwrap(),
+        ),
         ("lenet5-1998", catalogue("lenet5-1998", [1, 32, 32], 10)),
         ("everything", everything()),
     ]
@@ -58,7 +61,10 @@ pub fn everything() -> ModelSpec {
         padding,
     });
     layers.push(Layer::Residual {
-        body: vec![Layer::conv(4, 3, Border::Same), Layer::Dropout { rate: 0.5 }],
+        body: vec![
+            Layer::conv(4, 3, Border::Same),
+            Layer::Dropout { rate: 0.5 },
+        ],
         shortcut: vec![],
     });
     layers.extend([
@@ -104,10 +110,14 @@ pub fn contents(spec: &ModelSpec) -> Contents {
             };
             let values = (0..size).map(|_| rng.range(low, high)).collect();
             let shape = tensor.shape.clone();
-            contents.tensors.insert(tensor.name.clone(), StoredTensor { shape, values });
+            contents
+                .tensors
+                .insert(tensor.name.clone(), StoredTensor { shape, values });
         }
     }
-    contents.metadata.insert("model".into(), serde_json::to_value(spec).unwrap());
+    contents
+        .metadata
+        .insert("model".into(), serde_json::to_value(spec).unwrap());
     contents
 }
 

@@ -21,7 +21,9 @@ struct Golden {
 }
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/exchange").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../fixtures/exchange")
+        .join(name)
 }
 
 fn logits(spec: &ModelSpec, tensors: &Tensors) -> Vec<f32> {
@@ -51,7 +53,10 @@ fn other_frameworks_give_the_same_logits_for_these_very_files() {
             assert_eq!(ours.len(), golden.logits.len());
             for (ours, theirs) in ours.iter().zip(&golden.logits) {
                 let tolerance = 1e-4 * theirs.abs().max(1.0);
-                assert!((ours - theirs).abs() < tolerance, "{name} {format}: {ours} {theirs}");
+                assert!(
+                    (ours - theirs).abs() < tolerance,
+                    "{name} {format}: {ours} {theirs}"
+                );
             }
             compared += 1;
         }
@@ -97,7 +102,10 @@ fn every_format_is_read_back_bit_for_bit() {
 fn a_file_cut_short_anywhere_is_refused() {
     let spec = everything();
     for format in [Format::Pytorch, Format::Onnx] {
-        let bytes = export(&contents(&spec), &spec, format).unwrap().remove(0).bytes;
+        let bytes = export(&contents(&spec), &spec, format)
+            .unwrap()
+            .remove(0)
+            .bytes;
         for length in (0..bytes.len()).step_by(97) {
             let error = import(&spec, format, &bytes[..length], "cut".as_ref()).unwrap_err();
             assert!(error.to_string().starts_with("cut"), "{error}");
@@ -109,15 +117,24 @@ fn a_file_cut_short_anywhere_is_refused() {
 fn weights_of_another_network_are_refused_by_name() {
     let spec = zoo::spec("lenet5", [1, 28, 28], 10).unwrap();
     let other = zoo::spec("lenet5", [1, 28, 28], 26).unwrap();
-    let bytes = export(&contents(&spec), &spec, Format::Pytorch).unwrap().remove(0).bytes;
+    let bytes = export(&contents(&spec), &spec, Format::Pytorch)
+        .unwrap()
+        .remove(0)
+        .bytes;
     let refused = |spec: &ModelSpec| {
-        import(spec, Format::Pytorch, &bytes, "w".as_ref()).unwrap_err().to_string()
+        import(spec, Format::Pytorch, &bytes, "w".as_ref())
+            .unwrap_err()
+            .to_string()
     };
     assert!(refused(&other).contains("'fc3.bias' has shape [10], expected [26]"));
     let ann = zoo::spec("ann", [1, 28, 28], 10).unwrap();
     assert!(refused(&ann).starts_with("w lacks the tensor"));
     let error = import(&spec, Format::Torchvision, &bytes, "w".as_ref()).unwrap_err();
-    assert!(error.to_string().contains("torchvision has no counterpart of model 'lenet5'"));
+    assert!(
+        error
+            .to_string()
+            .contains("torchvision has no counterpart of model 'lenet5'")
+    );
 }
 
 #[test]
@@ -127,5 +144,9 @@ fn the_python_module_names_the_classes_and_holds_no_weights() {
     assert_eq!(files[1].name, "model.py");
     let source = String::from_utf8(files[1].bytes.clone()).unwrap();
     assert!(source.contains("CLASSES = [\"0\",\"1\""));
-    assert!(source.contains("(\"conv1\", Conv(1, 6, (5, 5), stride=(1, 1), bias=True, pad=(2, 2, 2, 2)))"));
+    assert!(
+        source.contains(
+            "(\"conv1\", Conv(1, 6, (5, 5), stride=(1, 1), bias=True, pad=(2, 2, 2, 2)))"
+        )
+    );
 }

@@ -46,16 +46,18 @@ fn any_augment() -> impl Strategy<Value = Augment> {
         0.0f32..=1.0,
         0.01f32..=0.5,
     );
-    numbers.prop_map(|(shift, rotate, scale, shear, elastic, sigma, erase, erase_area)| Augment {
-        shift,
-        rotate,
-        scale,
-        shear,
-        elastic,
-        sigma,
-        erase,
-        erase_area,
-    })
+    numbers.prop_map(
+        |(shift, rotate, scale, shear, elastic, sigma, erase, erase_area)| Augment {
+            shift,
+            rotate,
+            scale,
+            shear,
+            elastic,
+            sigma,
+            erase,
+            erase_area,
+        },
+    )
 }
 
 proptest! {
@@ -149,13 +151,24 @@ proptest! {
 #[test]
 fn elastic_displacement_bends_but_keeps_most_of_the_ink() {
     let set = generate(GlyphSet::Digits, Split::Train, 200, &GlyphConfig::default()).unwrap();
-    let augment = Augment { elastic: 1.4, ..Augment::default() };
+    let augment = Augment {
+        elastic: 1.4,
+        ..Augment::default()
+    };
     let augmenter = Augmenter::new(&augment, [1, 28, 28], 5).unwrap();
     let (mut before, mut after, mut changed) = (0.0, 0.0, 0);
     let mut out = vec![0.0; 784];
     for index in 0..set.len() {
         let image = set.images.image(index);
-        augmenter.apply(image, Draw { seed: 5, epoch: 0, index: index as u32 }, &mut out);
+        augmenter.apply(
+            image,
+            Draw {
+                seed: 5,
+                epoch: 0,
+                index: index as u32,
+            },
+            &mut out,
+        );
         before += image.iter().map(|&v| f64::from(v) / 255.0).sum::<f64>();
         after += out.iter().map(|&v| f64::from(v)).sum::<f64>();
         let far = |(v, &byte): (&f32, &u8)| (v - f32::from(byte) / 255.0).abs() > 0.2;
@@ -218,7 +231,12 @@ fn another_epoch_and_another_image_are_changed_otherwise() {
 #[test]
 fn dropping_an_epoch_of_several_workers_early_ends_them() {
     let set = Arc::new(dataset(100, 8));
-    let config = LoaderConfig { batch: 1, workers: 3, prefetch: 6, ..LoaderConfig::default() };
+    let config = LoaderConfig {
+        batch: 1,
+        workers: 3,
+        prefetch: 6,
+        ..LoaderConfig::default()
+    };
     let loader = Loader::new(set, (0..100).collect(), config).unwrap();
     let mut epoch = loader.epoch(0, 0);
     assert_eq!(epoch.next().unwrap().indices, [0]);
@@ -241,5 +259,11 @@ fn wrong_settings_are_refused_by_name() {
     refused("strong", "standard");
     assert!("none".parse::<Augment>().unwrap().is_none());
     let changed: Augment = "standard, erase-area=0.3".parse().unwrap();
-    assert_eq!(changed, Augment { erase_area: 0.3, ..Augment::standard() });
+    assert_eq!(
+        changed,
+        Augment {
+            erase_area: 0.3,
+            ..Augment::standard()
+        }
+    );
 }

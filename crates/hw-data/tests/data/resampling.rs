@@ -20,8 +20,14 @@ struct Case {
 
 fn resized(image: &[u8], shape: [usize; 3], size: usize, filter: Filter) -> Vec<f32> {
     let steps = vec![Step::Resize { size, filter }];
-    let preprocess = Preprocess { steps, ..Preprocess::default() };
-    preprocess.check(shape).unwrap().apply(image, Draw::default())
+    let preprocess = Preprocess {
+        steps,
+        ..Preprocess::default()
+    };
+    preprocess
+        .check(shape)
+        .unwrap()
+        .apply(image, Draw::default())
 }
 
 #[test]
@@ -39,7 +45,10 @@ fn resizing_equals_pytorch_and_tensorflow() {
             let found = resized(&case.image, [1, case.height, case.width], case.size, filter);
             assert_eq!(found.len(), expected.len());
             for (found, expected) in found.iter().zip(expected) {
-                assert!((found - expected).abs() < 2e-6, "{filter}: {found} {expected}");
+                assert!(
+                    (found - expected).abs() < 2e-6,
+                    "{filter}: {found} {expected}"
+                );
             }
         }
     }
@@ -89,12 +98,18 @@ proptest! {
 fn large_colour_input_is_made_on_the_fly_within_a_bounded_queue() {
     let set = Arc::new(dataset(300, 28));
     let steps = vec![
-        Step::Resize { size: 224, filter: Filter::Bilinear },
+        Step::Resize {
+            size: 224,
+            filter: Filter::Bilinear,
+        },
         Step::Repeat { channels: 3 },
     ];
     let config = LoaderConfig {
         batch: 100,
-        preprocess: Preprocess { steps, ..Preprocess::default() },
+        preprocess: Preprocess {
+            steps,
+            ..Preprocess::default()
+        },
         ..LoaderConfig::default()
     };
     let loader = Loader::new(set, (0..300).collect(), config).unwrap();
@@ -106,14 +121,36 @@ fn large_colour_input_is_made_on_the_fly_within_a_bounded_queue() {
 #[test]
 fn sizes_and_channels_out_of_range_are_refused() {
     for (step, needle) in [
-        (Step::Resize { size: 0, filter: Filter::Area }, "resize size"),
-        (Step::Resize { size: 4096, filter: Filter::Area }, "resize size"),
+        (
+            Step::Resize {
+                size: 0,
+                filter: Filter::Area,
+            },
+            "resize size",
+        ),
+        (
+            Step::Resize {
+                size: 4096,
+                filter: Filter::Area,
+            },
+            "resize size",
+        ),
         (Step::Repeat { channels: 0 }, "repeat channels"),
     ] {
-        let preprocess = Preprocess { steps: vec![step], ..Preprocess::default() };
+        let preprocess = Preprocess {
+            steps: vec![step],
+            ..Preprocess::default()
+        };
         let error = preprocess.check([1, 28, 28]).unwrap_err().to_string();
         assert!(error.contains(needle), "{error}");
     }
     let steps = vec![Step::Repeat { channels: 3 }, Step::Repeat { channels: 3 }];
-    assert!(Preprocess { steps, ..Preprocess::default() }.check([1, 8, 8]).is_err());
+    assert!(
+        Preprocess {
+            steps,
+            ..Preprocess::default()
+        }
+        .check([1, 8, 8])
+        .is_err()
+    );
 }

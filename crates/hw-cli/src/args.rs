@@ -4,6 +4,7 @@
 use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hw_data::{Augment, DatasetId, EmnistEdition, Filter, PixelScale, Split, Step, catalogue};
+use hw_exchange::Format;
 use hw_models::{Initializer, zoo};
 use hw_train::{Monitor, Optimizer};
 use std::ffi::OsStr;
@@ -68,6 +69,12 @@ pub(crate) enum Command {
     /// Say which characters some images show
     #[command(after_help = PREDICT_EXAMPLES)]
     Predict(PredictArgs),
+    /// Write a trained network for PyTorch, torchvision or ONNX
+    #[command(after_help = EXPORT_EXAMPLES)]
+    Export(ExportArgs),
+    /// Take weights from PyTorch, torchvision or ONNX
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import(ImportArgs),
     /// Print a shell's completion script
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArgs),
@@ -406,6 +413,53 @@ pub(crate) struct PredictArgs {
     /// How many answers an image
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = at_least_one)]
     pub(crate) top: usize,
+}
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  hw export --checkpoint runs/first --to onnx --out exported
+  hw export --checkpoint runs/first --to pytorch --out exported   (model.py and model.safetensors)
+
+The other framework gives the same logits for the same pixels; `hw models NAME` shows the layers.";
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// A run's folder, or a checkpoint file
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) checkpoint: PathBuf,
+    /// For whom
+    #[arg(long, value_name = "FORMAT", value_parser = formats())]
+    pub(crate) to: Format,
+    /// The folder to write to
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  hw import model.safetensors --from pytorch --like runs/first --out runs/back
+  hw eval --checkpoint runs/back --dataset mnist";
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The weights: safetensors, or an ONNX file
+    #[arg(value_name = "FILE")]
+    pub(crate) weights: PathBuf,
+    /// Whose names they have
+    #[arg(long, value_name = "FORMAT", value_parser = formats())]
+    pub(crate) from: Format,
+    /// A run of the same network, whose classes and preprocessing are taken
+    #[arg(long, value_name = "DIR")]
+    pub(crate) like: PathBuf,
+    /// The folder to write the checkpoint to
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+/// The formats there are.
+fn formats() -> impl TypedValueParser<Value = Format> {
+    let names = Format::ALL.map(|format| PossibleValue::new(format.name()));
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<Format>())
 }
 
 const COMPLETIONS_EXAMPLES: &str = "\

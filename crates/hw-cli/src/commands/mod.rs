@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod data;
 pub(crate) mod eval;
+pub(crate) mod exchange;
 pub(crate) mod fetch;
 pub(crate) mod models;
 pub(crate) mod predict;

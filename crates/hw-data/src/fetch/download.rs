@@ -110,7 +110,9 @@ pub(super) fn download(
         if length(&part)? > before {
             (left, wait) = (options.tries.max(1), options.backoff);
         } else {
-            left -= 1;
+            // Where nobody answers at all, waiting longer seldom helps.
+            let cost = if matches!(trouble, Trouble::NoAnswer(_)) { 2 } else { 1 };
+            left = left.saturating_sub(cost);
         }
         if left == 0 {
             return Err(Attempts::There(trouble));

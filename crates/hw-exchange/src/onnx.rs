@@ -233,7 +233,7 @@ impl Graph {
         let means = self.node("AveragePool", &of("means"), &[x], attributes);
         // One number a map, beside height and width.
         let shape = self.integers(of("shape"), &[1, layer.input[0] as i64, 1, 1]);
-        let mut aligned = |graph: &mut Self, what: &str| {
+        let aligned = |graph: &mut Self, what: &str| {
             graph.node(
                 "Reshape",
                 &of(&format!("{what}_map")),

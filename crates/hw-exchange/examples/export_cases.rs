@@ -1,8 +1,8 @@
 //! Writes the networks of the tests for other frameworks, for `fixtures/exchange/make_exchange.py`:
 //! `cargo run -p hw-exchange --example export_cases -- FOLDER`.
 
-#[path = "../tests/cases.rs"]
-#[allow(missing_docs, clippy::unwrap_used)]
+#[path = "../tests/exchange/cases.rs"]
+#[allow(missing_docs, clippy::unwrap_used, dead_code)]
 mod cases;
 
 use hw_exchange::{ExchangeError, Format, export};

@@ -7,10 +7,10 @@ use hw_models::{Border, Initializer, Layer, ModelSpec, zoo};
 use std::collections::BTreeMap;
 
 /// Images a network is shown.
-pub const IMAGES: usize = 3;
+pub(crate) const IMAGES: usize = 3;
 
 /// Each network with its name in the golden file.
-pub fn cases() -> Vec<(&'static str, ModelSpec)> {
+pub(crate) fn cases() -> Vec<(&'static str, ModelSpec)> {
     let catalogue = |name, input, classes| zoo::spec(name, input, classes).unwrap();
     let torchvision = BTreeMap::from([("style".to_string(), "torchvision".to_string())]);
     vec![
@@ -27,7 +27,7 @@ pub fn cases() -> Vec<(&'static str, ModelSpec)> {
 }
 
 /// A small network with whatever the others lack: every activation, odd sizes, lopsided padding.
-pub fn everything() -> ModelSpec {
+pub(crate) fn everything() -> ModelSpec {
     let mut layers = vec![
         Layer::Pad {
             padding: Padding {
@@ -87,7 +87,7 @@ pub fn everything() -> ModelSpec {
 }
 
 /// Weights and statistics made of exact arithmetic only.
-pub fn contents(spec: &ModelSpec) -> Contents {
+pub(crate) fn contents(spec: &ModelSpec) -> Contents {
     let mut contents = Contents::default();
     let stamp = serde_json::json!({ "classes": (0..spec.classes).map(|c| c.to_string()).collect::<Vec<_>>() });
     contents.metadata.insert("stamp".into(), stamp);
@@ -122,7 +122,7 @@ pub fn contents(spec: &ModelSpec) -> Contents {
 }
 
 /// Pixels on the 0..=1 scale, the same in the Python script.
-pub fn images(spec: &ModelSpec) -> Vec<f32> {
+pub(crate) fn images(spec: &ModelSpec) -> Vec<f32> {
     let size = IMAGES * spec.input.iter().product::<usize>();
     (0..size).map(|i| (i * 7919 % 256) as f32 / 255.0).collect()
 }

@@ -111,7 +111,11 @@ pub(super) fn download(
             (left, wait) = (options.tries.max(1), options.backoff);
         } else {
             // Where nobody answers at all, waiting longer seldom helps.
-            let cost = if matches!(trouble, Trouble::NoAnswer(_)) { 2 } else { 1 };
+            let cost = if matches!(trouble, Trouble::NoAnswer(_)) {
+                2
+            } else {
+                1
+            };
             left = left.saturating_sub(cost);
         }
         if left == 0 {

@@ -3,7 +3,10 @@
 
 use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use hw_data::{DatasetId, EmnistEdition, PixelScale, Sampling, Split};
+use hw_data::{
+    Augment, DatasetId, EmnistEdition, Filter, PixelScale, Sampling, Split, Step, catalogue,
+};
+use hw_exchange::Format;
 use hw_kernels::Activation;
 use hw_models::{Initializer, zoo};
 use hw_train::blocks::Family;
@@ -78,6 +81,12 @@ pub(crate) enum Command {
     /// Say which characters some images show
     #[command(after_help = PREDICT_EXAMPLES)]
     Predict(PredictArgs),
+    /// Write a trained network for PyTorch, torchvision or ONNX
+    #[command(after_help = EXPORT_EXAMPLES)]
+    Export(ExportArgs),
+    /// Take weights from PyTorch, torchvision or ONNX
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import(ImportArgs),
     /// Print a shell's completion script
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArgs),
@@ -105,9 +114,38 @@ pub(crate) enum DataCommand {
         after_help = "Example:\n  hw data show glyphs:hiragana --out hiragana.png --per-class 12"
     )]
     Show(ShowArgs),
+    /// Download published data sets, checked by their published checksums
+    #[command(after_help = FETCH_EXAMPLES)]
+    Fetch(FetchArgs),
     /// Look for shared images, missing classes and contradictions within and between data sets
     #[command(after_help = AUDIT_EXAMPLES)]
     Audit(AuditArgs),
+}
+
+const FETCH_EXAMPLES: &str = "\
+Examples:
+  hw data fetch mnist
+  hw data fetch all --data-dir ~/handwriting
+  hw data fetch kmnist --from http://mirror.example/kmnist/
+
+Files go to --data-dir, else $HW_DATA_DIR, else the user's cache folder. A download that was stopped is
+gone on with; a file whose checksum is not the published one is never kept.";
+
+#[derive(Debug, Args)]
+pub(crate) struct FetchArgs {
+    /// The data sets, or all of them
+    #[arg(value_name = "NAME", required = true, value_parser = fetchable())]
+    pub(crate) names: Vec<String>,
+    /// A folder address that holds the files, in place of the published ones
+    #[arg(long, value_name = "URL")]
+    pub(crate) from: Option<String>,
+}
+
+fn fetchable() -> PossibleValuesParser {
+    let published = catalogue::CATALOGUE
+        .iter()
+        .map(|(_, entry)| PossibleValue::new(entry.name).help(entry.about));
+    PossibleValuesParser::new(published.chain([PossibleValue::new("all")]))
 }
 
 const AUDIT_EXAMPLES: &str = "\
@@ -403,6 +441,12 @@ pub(crate) struct RunArgs {
     /// Pixels as the network sees them: unit (0 to 1), raw (0 to 255) or standard:MEAN,STD [default: unit]
     #[arg(long, value_name = "SCALE", value_parser = pixel_scale)]
     pub(crate) scale: Option<PixelScale>,
+    /// Change training images at random: standard, none, or shift=2,rotate=10,elastic=1 and so on
+    #[arg(long, value_name = "CHANGES", long_help = augment_help())]
+    pub(crate) augment: Option<Augment>,
+    /// Bring images to N x N pixels, then repeat the channel C times: 224, 224:bicubic, 224:bilinear:3
+    #[arg(long, value_name = "N[:FILTER[:C]]", value_parser = resize)]
+    pub(crate) resize: Option<Resize>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -475,6 +519,53 @@ pub(crate) struct PredictArgs {
     /// How many answers an image
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = at_least_one)]
     pub(crate) top: usize,
+}
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  hw export --checkpoint runs/first --to onnx --out exported
+  hw export --checkpoint runs/first --to pytorch --out exported   (model.py and model.safetensors)
+
+The other framework gives the same logits for the same pixels; `hw models NAME` shows the layers.";
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// A run's folder, or a checkpoint file
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) checkpoint: PathBuf,
+    /// For whom
+    #[arg(long, value_name = "FORMAT", value_parser = formats())]
+    pub(crate) to: Format,
+    /// The folder to write to
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  hw import model.safetensors --from pytorch --like runs/first --out runs/back
+  hw eval --checkpoint runs/back --dataset mnist";
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The weights: safetensors, or an ONNX file
+    #[arg(value_name = "FILE")]
+    pub(crate) weights: PathBuf,
+    /// Whose names they have
+    #[arg(long, value_name = "FORMAT", value_parser = formats())]
+    pub(crate) from: Format,
+    /// A run of the same network, whose classes and preprocessing are taken
+    #[arg(long, value_name = "DIR")]
+    pub(crate) like: PathBuf,
+    /// The folder to write the checkpoint to
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+/// The formats there are.
+fn formats() -> impl TypedValueParser<Value = Format> {
+    let names = Format::ALL.map(|format| PossibleValue::new(format.name()));
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<Format>())
 }
 
 const COMPLETIONS_EXAMPLES: &str = "\
@@ -598,6 +689,41 @@ fn fraction<T: std::str::FromStr + Copy + Into<f64>>(text: &str) -> Result<T, St
         Ok(number) if (0.0..1.0).contains(&number.into()) => Ok(number),
         _ => Err("expected a number from 0 up to, but not including, 1".into()),
     }
+}
+
+/// What `--resize` asks for, as preprocessing steps.
+#[derive(Clone, Debug)]
+pub(crate) struct Resize(pub(crate) Vec<Step>);
+
+fn resize(text: &str) -> Result<Resize, String> {
+    let wrong = || "expected a size, 224 say, and perhaps :bicubic or :area, and :3 channels";
+    let mut words = text.split(':');
+    let size = words.next().and_then(|word| word.parse().ok());
+    let size = size.ok_or_else(wrong)?;
+    let filter = match words.next() {
+        Some(name) => name.parse().map_err(|error| format!("{error}"))?,
+        None => Filter::default(),
+    };
+    let mut steps = vec![Step::Resize { size, filter }];
+    if let Some(channels) = words.next() {
+        let channels = channels.parse().map_err(|_| wrong())?;
+        steps.push(Step::Repeat { channels });
+    }
+    match words.next() {
+        None => Ok(Resize(steps)),
+        Some(_) => Err(wrong().into()),
+    }
+}
+
+fn augment_help() -> String {
+    let names: Vec<&str> = Augment::names().collect();
+    format!(
+        "Change training images at random, anew in each epoch: \"standard\" ({}), \"none\", or any of \
+         {} as name=value, separated by commas; distances in pixels, angles in degrees. Images held \
+         out or tested on stay as they are",
+        Augment::standard(),
+        names.join(", ")
+    )
 }
 
 fn pixel_scale(text: &str) -> Result<PixelScale, String> {

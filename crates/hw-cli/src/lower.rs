@@ -19,6 +19,12 @@ pub(crate) fn train_config(args: &RunArgs, emnist: Option<Emnist>) -> Result<Tra
     replace(&mut config.seed, &args.seed);
     replace(&mut config.val_fraction, &args.val_fraction);
     replace(&mut config.preprocess.scale, &args.scale);
+    if let Some(augment) = args.augment {
+        config.augment = (!augment.is_none()).then_some(augment);
+    }
+    if let Some(resize) = &args.resize {
+        config.preprocess.steps.clone_from(&resize.0);
+    }
     config.limit = args.limit.or(config.limit);
     config.init = args.init.or(config.init);
     config.ema = args.ema.or(config.ema);
@@ -146,6 +152,8 @@ fn check(args: &RunArgs, config: &TrainConfig) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::Resize;
+    use hw_data::Step;
     use hw_train::Monitor;
 
     fn file(text: &str) -> (tempfile::TempDir, RunArgs) {
@@ -279,6 +287,24 @@ mod tests {
             ..args
         };
         assert!(train_config(&plateau, None).unwrap_err().is::<Usage>());
+    }
+
+    #[test]
+    fn changes_at_random_and_another_size_are_taken_from_the_options() {
+        let text = r#"{"augment":{"shift":3.0}}"#;
+        let (_folder, args) = file(text);
+        let config = train_config(&args, None).unwrap();
+        assert_eq!(config.augment.map(|augment| augment.shift), Some(3.0));
+        let args = RunArgs {
+            augment: "none".parse().ok(),
+            resize: Some(Resize(vec![Step::Repeat { channels: 3 }])),
+            ..args
+        };
+        let config = train_config(&args, None).unwrap();
+        assert_eq!(config.augment, None);
+        assert_eq!(config.preprocess.steps, [Step::Repeat { channels: 3 }]);
+        let (_folder, args) = file(r#"{"augment":{"shift":-3.0}}"#);
+        assert!(train_config(&args, None).is_err());
     }
 
     #[test]

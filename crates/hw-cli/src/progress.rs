@@ -4,7 +4,7 @@
 use crate::output::{counted, grouped, note, score};
 use hw_core::CancelToken;
 use hw_train::{EpochRecord, Event};
-use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
@@ -69,6 +69,49 @@ pub(crate) fn stop_on_interrupt(token: &CancelToken) -> Result<(), ctrlc::Error>
         token.cancel();
         note("stopping at the next step; press Ctrl-C again to stop at once");
     })
+}
+
+/// Tells how far a download is.
+#[derive(Default)]
+pub(crate) struct Download {
+    bar: Option<ProgressBar>,
+    file: String,
+    said: Option<Instant>,
+}
+
+impl Download {
+    /// So many bytes of a file are here.
+    pub(crate) fn tell(&mut self, file: &str, done: u64, total: Option<u64>) {
+        if self.file != file {
+            self.clear();
+            self.file = file.to_string();
+            self.said = None;
+            self.bar = stderr().is_terminal().then(|| {
+                let style =
+                    "{bar:24} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left  {wide_msg}";
+                let style = ProgressStyle::with_template(style);
+                let bar = ProgressBar::no_length().with_message(file.to_string());
+                bar.with_style(style.unwrap_or(ProgressStyle::default_bar()))
+            });
+        }
+        if let Some(bar) = &self.bar {
+            if let Some(total) = total {
+                bar.set_length(total);
+            }
+            bar.set_position(done);
+        } else if self.said.is_none_or(|said| said.elapsed() >= BETWEEN_LINES) {
+            self.said = Some(Instant::now());
+            let of = total.map_or(String::new(), |total| format!(" of {}", HumanBytes(total)));
+            note(format_args!("{file}: {}{of}", HumanBytes(done)));
+        }
+    }
+
+    /// Takes the bar away, so that what follows stands alone.
+    pub(crate) fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
 }
 
 /// Counts images as they are done.

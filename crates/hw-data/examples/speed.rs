@@ -2,7 +2,8 @@
 //! `cargo run --release -p hw-data --example speed -- mnist`.
 
 use hw_data::preprocess::Step;
-use hw_data::{DataDirs, DataError, DatasetId, Loader, LoaderConfig, Preprocess, Split, load};
+use hw_data::{Augment, DataDirs, DataError, DatasetId, Filter, Loader, LoaderConfig, Preprocess};
+use hw_data::{Split, load};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,9 +26,26 @@ fn main() -> Result<(), DataError> {
 
     let noise = vec![Step::GaussianNoise { std: 0.2 }];
     let crop = vec![Step::CenterCrop { size: 20 }];
-    for (what, steps) in [("plain", vec![]), ("centre crop", crop), ("noise", noise)] {
+    let resize = |size| {
+        let filter = Filter::Bilinear;
+        vec![Step::Resize { size, filter }]
+    };
+    let affine = Augment {
+        elastic: 0.0,
+        ..Augment::standard()
+    };
+    for (what, steps, augment) in [
+        ("plain", vec![], None),
+        ("centre crop", crop, None),
+        ("noise", noise, None),
+        ("resized to 32", resize(32), None),
+        ("resized to 224", resize(224), None),
+        ("affine", vec![], Some(affine)),
+        ("affine and elastic", vec![], Some(Augment::standard())),
+    ] {
         let config = LoaderConfig {
             shuffle_seed: Some(1),
+            augment,
             preprocess: Preprocess {
                 steps,
                 ..Preprocess::default()

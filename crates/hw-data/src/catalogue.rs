@@ -170,6 +170,8 @@ pub struct Entry {
     pub editions: &'static [Edition],
     /// Where the files are published.
     pub sources: &'static [&'static str],
+    /// Data sets on the Hugging Face hub that hold copies of the same files, under the same names.
+    pub hub: &'static [&'static str],
     /// Licence and attribution, in one line.
     pub licence: &'static str,
 }
@@ -177,6 +179,11 @@ pub struct Entry {
 const ORIGINAL: &[Edition] = &[edition("original", None, 60_000, 10_000)];
 const EMNIST_FOLDERS: &[&str] = &["emnist", "emnist/gzip", "EMNIST/raw", "emnist-sixth"];
 const EMNIST_SOURCES: &[&str] = &["https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip"];
+const EMNIST_COPIES: &[&str] = &[
+    "Heliosoph/EMNIST",
+    "Royc30ne/emnist-balanced",
+    "Royc30ne/emnist-letters",
+];
 const EMNIST_LICENCE: &str =
     "NIST Special Database 19; Cohen, Afshar, Tapson & van Schaik 2017, arXiv:1702.05373";
 
@@ -222,6 +229,7 @@ const fn emnist(
         label_base,
         editions,
         sources: EMNIST_SOURCES,
+        hub: EMNIST_COPIES,
         licence: EMNIST_LICENCE,
     }
 }
@@ -245,6 +253,7 @@ pub const CATALOGUE: &[(DatasetId, Entry)] = &[
                 "https://ossci-datasets.s3.amazonaws.com/mnist/",
                 "http://yann.lecun.com/exdb/mnist/",
             ],
+            hub: &[],
             licence: "CC BY-SA 3.0; LeCun, Cortes & Burges",
         },
     ),
@@ -262,6 +271,7 @@ pub const CATALOGUE: &[(DatasetId, Entry)] = &[
             label_base: 0,
             editions: ORIGINAL,
             sources: &["http://codh.rois.ac.jp/kmnist/dataset/kmnist/"],
+            hub: &[],
             licence: "CC BY-SA 4.0; ROIS-DS CODH, \"KMNIST Dataset\" adapted from \"Kuzushiji Dataset\", doi:10.20676/00000341",
         },
     ),

@@ -49,6 +49,31 @@ pub enum DataError {
         advice: String,
     },
 
+    /// A file that no address gave.
+    #[error(
+        "cannot fetch {file}{}: {tried}; {advice}",
+        if *.offline { ", this machine seems to be offline" } else { "" }
+    )]
+    Fetch {
+        /// The file.
+        file: String,
+        /// Whether no server answered at all.
+        offline: bool,
+        /// Every address and what was wrong with it.
+        tried: String,
+        /// What to place where.
+        advice: String,
+    },
+
+    /// Another file stands where the published one belongs.
+    #[error(
+        "{path} is there but is not the published file; move it away or name another folder by --data-dir"
+    )]
+    Different {
+        /// The file.
+        path: PathBuf,
+    },
+
     /// A name that no data set has.
     #[error("unknown data set \"{name}\"{}; valid names: {valid}", did_you_mean(.suggestion))]
     UnknownDataset {

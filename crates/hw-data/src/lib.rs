@@ -3,7 +3,8 @@
 //! The published sets ([`catalogue`]) are read from their own IDX files ([`idx`]), wherever they lie
 //! ([`locate`](mod@locate)); [`glyphs`] draws characters where there is no real data, and
 //! [`folder`] reads your own images. All come as a [`Dataset`]: bytes, upright, labels from 0.
-//! A [`Loader`] turns parts of it ([`split`]) into shuffled batches of floats ([`preprocess`]).
+//! A [`Loader`] turns parts of it ([`split`]) into shuffled batches of floats ([`preprocess`],
+//! [`augment`](mod@augment)); [`audit`](mod@audit) says what is wrong with it before.
 //! No neural network is pulled in.
 //!
 //! ```
@@ -28,11 +29,14 @@
 //! ```
 
 pub mod audit;
+pub mod augment;
 pub mod catalogue;
 pub mod centre;
 pub mod class_map;
 pub mod dataset;
 pub mod error;
+#[cfg(feature = "fetch")]
+pub mod fetch;
 pub mod folder;
 pub mod glyphs;
 pub mod gray;
@@ -45,9 +49,11 @@ mod normal;
 pub mod open;
 pub mod preprocess;
 pub mod published;
+mod resample;
 pub mod split;
 pub mod verify;
 
+pub use augment::Augment;
 pub use catalogue::{DatasetId, EmnistEdition, GlyphSet};
 pub use dataset::{Dataset, Images, Split};
 pub use error::DataError;
@@ -55,5 +61,6 @@ pub use loader::{Batch, Loader, LoaderConfig, Sampling};
 pub use locate::{DataDirs, Located, locate};
 pub use open::{load, load_all};
 pub use preprocess::{PixelScale, Preprocess, Step};
+pub use resample::Filter;
 pub use split::SplitIndices;
 pub use verify::verify;

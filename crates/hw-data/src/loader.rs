@@ -1,8 +1,8 @@
 //! Batches of a data set, shuffled from a seed, converted to floats just in time.
 //!
-//! Only one background thread and a handful of batches exist at any time; the set itself stays bytes.
-//! What a batch holds depends on (seed, epoch, position) alone: not on threads, prefetching or where
-//! an epoch was entered.
+//! Only a few background threads and a handful of batches exist at any time; the set itself stays
+//! bytes. What a batch holds depends on (seed, epoch, position) alone: not on the number of threads,
+//! prefetching or where an epoch was entered.
 //!
 //! ```
 //! # fn main() -> Result<(), hw_data::DataError> {
@@ -27,6 +27,7 @@
 //! # }
 //! ```
 
+use crate::augment::{Augment, Augmenter};
 use crate::preprocess::{Draw, Pipeline, Preprocess};
 use crate::{DataError, Dataset};
 use hw_core::Rng;
@@ -60,11 +61,19 @@ pub struct LoaderConfig {
     pub drop_last: bool,
     /// What happens to each image.
     pub preprocess: Preprocess,
-    /// The seed of the random steps of `preprocess`.
+    /// Random changes to each image before that; for training only.
+    pub augment: Option<Augment>,
+    /// The seed of `augment` and of the random steps of `preprocess`.
     pub augment_seed: u64,
-    /// How many batches are made ahead in a background thread; 0 makes each when it is asked for.
+    /// How many batches are made ahead in background threads; 0 makes each when it is asked for.
+    /// Fewer are if they would take more than [`AHEAD_BYTES`].
     pub prefetch: usize,
+    /// How many background threads make batches, at least 1.
+    pub workers: usize,
 }
+
+/// Batches made ahead take no more memory than this, except that each worker makes one.
+pub const AHEAD_BYTES: usize = 64 << 20;
 
 impl Default for LoaderConfig {
     fn default() -> Self {
@@ -74,8 +83,10 @@ impl Default for LoaderConfig {
             sampling: Sampling::Epoch,
             drop_last: false,
             preprocess: Preprocess::default(),
+            augment: None,
             augment_seed: 0,
             prefetch: 4,
+            workers: 1,
         }
     }
 }
@@ -106,6 +117,7 @@ struct Maker {
     indices: Arc<[u32]>,
     config: LoaderConfig,
     pipeline: Pipeline,
+    augmenter: Option<Augmenter>,
 }
 
 impl Loader {
@@ -113,7 +125,7 @@ impl Loader {
     ///
     /// # Errors
     /// [`DataError::Invalid`] when the batch size is 0, there is no index, an index is not below the
-    /// data set's length, or `preprocess` does not fit the images.
+    /// data set's length, `preprocess` does not fit the images or `augment` is out of range.
     pub fn new(
         dataset: Arc<Dataset>,
         indices: Arc<[u32]>,
@@ -133,11 +145,20 @@ impl Loader {
             return Err(DataError::invalid("loader", problem));
         }
         let pipeline = config.preprocess.check(dataset.images.shape())?;
+        let augmenter = match &config.augment {
+            Some(augment) if !augment.is_none() => Some(Augmenter::new(
+                augment,
+                dataset.images.shape(),
+                config.augment_seed,
+            )?),
+            _ => None,
+        };
         let maker = Maker {
             dataset,
             indices,
             config,
             pipeline,
+            augmenter,
         };
         Ok(Self {
             maker: Arc::new(maker),
@@ -184,12 +205,13 @@ impl Loader {
             maker: self.maker.clone(),
             epoch,
             next: first_batch,
+            stride: 1,
         };
-        match self.maker.config.prefetch {
+        match self.maker.ahead() {
             0 => EpochBatches {
                 source: Source::Direct(making),
             },
-            ahead => EpochBatches::ahead(making, ahead),
+            ahead => EpochBatches::ahead(&making, ahead),
         }
     }
 }
@@ -200,6 +222,14 @@ impl Maker {
             true => self.indices.len() / self.config.batch,
             false => self.indices.len().div_ceil(self.config.batch),
         }
+    }
+
+    /// How many batches to make ahead, so that they fit into [`AHEAD_BYTES`].
+    fn ahead(&self) -> usize {
+        let image: usize = self.pipeline.output_shape().iter().product();
+        let batch = image.saturating_mul(4 * self.config.batch.min(self.indices.len()));
+        let fitting = (AHEAD_BYTES / batch.max(1)).max(1);
+        self.config.prefetch.min(fitting)
     }
 
     fn order(&self, epoch: u64) -> Arc<[u32]> {
@@ -231,7 +261,13 @@ impl Maker {
                 index,
             };
             let image = self.dataset.images.image(index as usize);
-            self.pipeline.append(image, draw, &mut images);
+            match &self.augmenter {
+                Some(augmenter) => {
+                    let pipeline = &self.pipeline;
+                    pipeline.append_augmented(augmenter, image, draw, &mut images);
+                }
+                None => self.pipeline.append(image, draw, &mut images),
+            }
         }
         Batch {
             images,
@@ -245,13 +281,14 @@ impl Maker {
     }
 }
 
-/// An epoch being made, batch by batch.
+/// An epoch being made: batch number `next`, and then every `stride`-th.
 #[derive(Clone)]
 struct Making {
     maker: Arc<Maker>,
     order: Arc<[u32]>,
     epoch: u64,
     next: usize,
+    stride: usize,
 }
 
 impl Iterator for Making {
@@ -263,12 +300,12 @@ impl Iterator for Making {
         }
         let start = self.next * self.maker.config.batch;
         let end = (start + self.maker.config.batch).min(self.order.len());
-        self.next += 1;
+        self.next += self.stride;
         Some(self.maker.batch(&self.order[start..end], self.epoch))
     }
 }
 
-/// The batches of one epoch, in order. Dropping it early stops and joins the background thread.
+/// The batches of one epoch, in order. Dropping it early stops and joins the background threads.
 pub struct EpochBatches {
     source: Source,
 }
@@ -276,35 +313,77 @@ pub struct EpochBatches {
 enum Source {
     /// Made when asked for.
     Direct(Making),
-    /// Made ahead by a thread that waits when the channel is full. The receiver goes first: that is
-    /// what tells the thread to stop.
-    Ahead {
-        batches: Option<Receiver<Batch>>,
-        worker: Option<JoinHandle<()>>,
-    },
+    /// Made ahead by threads that take turns, so that the order does not depend on which is faster.
+    Ahead { workers: Vec<Worker>, turn: usize },
 }
 
-impl EpochBatches {
-    fn ahead(making: Making, ahead: usize) -> Self {
+/// A thread that makes its share of the batches and waits when the channel is full. The receiver
+/// goes first: that is what tells the thread to stop.
+struct Worker {
+    batches: Option<Receiver<Batch>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    fn spawn(making: Making, ahead: usize) -> std::io::Result<Self> {
         let (sender, batches) = sync_channel(ahead);
-        let for_worker = making.clone();
         let work = move || {
-            for batch in for_worker {
+            for batch in making {
                 if sender.send(batch).is_err() {
                     return;
                 }
             }
         };
-        let spawned = std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("hw-loader".into())
-            .spawn(work);
+            .spawn(work)?;
+        Ok(Self {
+            batches: Some(batches),
+            thread: Some(thread),
+        })
+    }
+
+    /// This worker's next batch; none when it has made all of its share.
+    fn receive(&mut self) -> Option<Batch> {
+        let batch = self
+            .batches
+            .as_ref()
+            .and_then(|batches| batches.recv().ok());
+        if batch.is_none()
+            && let Some(Err(panic)) = self.thread.take().map(JoinHandle::join)
+        {
+            // An epoch must not end early in silence.
+            std::panic::resume_unwind(panic);
+        }
+        batch
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        drop(self.batches.take());
+        if let Some(thread) = self.thread.take() {
+            // The thread's panic, if any, was reported by `receive` or no longer matters to anyone.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl EpochBatches {
+    fn ahead(making: &Making, ahead: usize) -> Self {
+        let count = making.maker.config.workers.clamp(1, ahead);
+        let share = |worker: usize| Making {
+            next: making.next + worker,
+            stride: count,
+            ..making.clone()
+        };
+        let spawned: std::io::Result<Vec<Worker>> = (0..count)
+            .map(|worker| Worker::spawn(share(worker), ahead.div_ceil(count)))
+            .collect();
         let source = match spawned {
-            Ok(worker) => Source::Ahead {
-                batches: Some(batches),
-                worker: Some(worker),
-            },
+            Ok(workers) => Source::Ahead { workers, turn: 0 },
             // A machine out of threads still trains, only without the overlap.
-            Err(_) => Source::Direct(making),
+            Err(_) => Source::Direct(making.clone()),
         };
         Self { source }
     }
@@ -316,27 +395,10 @@ impl Iterator for EpochBatches {
     fn next(&mut self) -> Option<Batch> {
         match &mut self.source {
             Source::Direct(making) => making.next(),
-            Source::Ahead { batches, worker } => {
-                let batch = batches.as_ref().and_then(|batches| batches.recv().ok());
-                if batch.is_none()
-                    && let Some(Err(panic)) = worker.take().map(JoinHandle::join)
-                {
-                    // An epoch must not end early in silence.
-                    std::panic::resume_unwind(panic);
-                }
+            Source::Ahead { workers, turn } => {
+                let batch = workers[*turn].receive();
+                *turn = (*turn + 1) % workers.len();
                 batch
-            }
-        }
-    }
-}
-
-impl Drop for EpochBatches {
-    fn drop(&mut self) {
-        if let Source::Ahead { batches, worker } = &mut self.source {
-            drop(batches.take());
-            if let Some(worker) = worker.take() {
-                // The thread's panic, if any, was reported by `next` or no longer matters to anyone.
-                let _ = worker.join();
             }
         }
     }

@@ -18,7 +18,9 @@
 //! ```
 
 use crate::DataError;
+use crate::augment::Augmenter;
 use crate::normal::normal;
+use crate::resample::{Filter, Resampler};
 use hw_core::Rng;
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +69,19 @@ pub enum Step {
         border: usize,
         /// Value of the border, 0..=1.
         value: f32,
+    },
+    /// Brings images to `size` x `size` pixels, as a network made for larger ones sees them.
+    Resize {
+        /// Side of the result in pixels, 1..=1024.
+        size: usize,
+        /// How values between pixels are found.
+        #[serde(default)]
+        filter: Filter,
+    },
+    /// Repeats the one channel of grey images, as networks made for colour need it.
+    Repeat {
+        /// Channels of the result, 1..=16.
+        channels: usize,
     },
     /// Adds normal noise to every pixel and clips to 0..=1.
     GaussianNoise {
@@ -127,6 +142,10 @@ impl Preprocess {
         for (position, &step) in self.steps.iter().enumerate() {
             steps.push(CheckedStep {
                 step,
+                resampler: match step {
+                    Step::Resize { size, filter } => Some(Resampler::new(filter, shape, size)),
+                    _ => None,
+                },
                 input: shape,
                 purpose: format!("augment/{position}"),
             });
@@ -179,6 +198,18 @@ impl Step {
             )),
             Self::Pad { border, value } => unit("pad value", value)
                 .map(|()| [channels, height + 2 * border, width + 2 * border]),
+            Self::Resize { size, .. } if !(1..=1024).contains(&size) => Err(DataError::invalid(
+                "resize size",
+                format!("must be in 1..=1024, not {size}"),
+            )),
+            Self::Resize { size, .. } => Ok([channels, size, size]),
+            Self::Repeat { channels: wanted } if channels != 1 || !(1..=16).contains(&wanted) => {
+                let problem = format!(
+                    "must be in 1..=16 for images of 1 channel, not {wanted} for {channels}"
+                );
+                Err(DataError::invalid("repeat channels", problem))
+            }
+            Self::Repeat { channels } => Ok([channels, height, width]),
             Self::GaussianNoise { std } if !(std.is_finite() && std >= 0.0) => {
                 Err(DataError::invalid(
                     "gaussian-noise std",
@@ -208,6 +239,8 @@ pub struct Draw {
 #[derive(Clone, Debug)]
 struct CheckedStep {
     step: Step,
+    /// Of [`Step::Resize`].
+    resampler: Option<Resampler>,
     input: [usize; 3],
     purpose: String,
 }
@@ -252,23 +285,48 @@ impl Pipeline {
             out.extend(image.iter().map(|&byte| self.table[usize::from(byte)]));
             return;
         }
-        let mut pixels: Vec<f32> = image.iter().map(|&byte| f32::from(byte) / 255.0).collect();
-        for CheckedStep {
-            step,
-            input,
-            purpose,
-        } in &self.steps
-        {
-            let rng = || {
-                Rng::stream(
-                    draw.seed,
-                    purpose,
-                    (draw.epoch << 32) ^ u64::from(draw.index),
-                )
-            };
-            pixels = match *step {
-                Step::CenterCrop { size } => center_crop(&pixels, *input, size),
-                Step::Pad { border, value } => pad(&pixels, *input, border, value),
+        let pixels = image.iter().map(|&byte| f32::from(byte) / 255.0).collect();
+        self.finish(pixels, draw, out);
+    }
+
+    /// Like [`Pipeline::append`], with the image changed by `augmenter` first.
+    ///
+    /// # Panics
+    /// When `image` has not the shape that both were checked for.
+    pub fn append_augmented(
+        &self,
+        augmenter: &Augmenter,
+        image: &[u8],
+        draw: Draw,
+        out: &mut Vec<f32>,
+    ) {
+        if self.steps.is_empty() {
+            let start = out.len();
+            out.resize(start + image.len(), 0.0);
+            augmenter.apply(image, draw, &mut out[start..]);
+            for pixel in &mut out[start..] {
+                *pixel = self.scale.of_unit(*pixel);
+            }
+            return;
+        }
+        let mut pixels = vec![0.0; image.len()];
+        augmenter.apply(image, draw, &mut pixels);
+        self.finish(pixels, draw, out);
+    }
+
+    /// All steps and the scaling, from pixels on the 0..=1 scale.
+    fn finish(&self, mut pixels: Vec<f32>, draw: Draw, out: &mut Vec<f32>) {
+        for checked in &self.steps {
+            let (input, place) = (checked.input, (draw.epoch << 32) ^ u64::from(draw.index));
+            let rng = || Rng::stream(draw.seed, &checked.purpose, place);
+            pixels = match checked.step {
+                Step::CenterCrop { size } => center_crop(&pixels, input, size),
+                Step::Pad { border, value } => pad(&pixels, input, border, value),
+                Step::Resize { .. } => match &checked.resampler {
+                    Some(resampler) => resampler.apply(&pixels),
+                    None => pixels,
+                },
+                Step::Repeat { channels } => pixels.repeat(channels),
                 Step::GaussianNoise { std } => gaussian_noise(pixels, std, &mut rng()),
                 Step::SaltPepper { fraction } => salt_pepper(pixels, fraction, &mut rng()),
             };

@@ -100,6 +100,29 @@ fn matches<R: Read>(
     })
 }
 
+/// Whether a file's own bytes have that checksum.
+#[cfg(feature = "fetch")]
+pub(crate) fn file_matches(path: &Path, sum: Checksum) -> Result<bool, DataError> {
+    matches(sum, || open_plain(path), path)
+}
+
+/// Whether a file's uncompressed content has that checksum; not if it cannot be uncompressed.
+#[cfg(feature = "fetch")]
+pub(crate) fn holds_content(path: &Path, sum: Checksum) -> Result<bool, DataError> {
+    let content = || Ok::<_, DataError>(gzip::open(path)?.reader);
+    Ok(matches(sum, content, path).unwrap_or(false))
+}
+
+/// Whether what a reader gives has that checksum; `path` is for messages.
+#[cfg(feature = "fetch")]
+pub(crate) fn reader_matches(
+    reader: impl Read,
+    sum: Checksum,
+    path: &Path,
+) -> Result<bool, DataError> {
+    matches(sum, || Ok(reader), path)
+}
+
 /// SHA-256 of a file's uncompressed content, as hexadecimal digits.
 pub(crate) fn content_sha256(path: &Path) -> Result<String, DataError> {
     digest::<Sha256>(gzip::open(path)?.reader, path)

@@ -4,7 +4,7 @@ use crate::error::{Result, TrainError};
 use crate::loss::Loss;
 use crate::optimizer::Optimizer;
 use crate::schedule::Schedule;
-use hw_data::{DatasetId, EmnistEdition, Preprocess, Sampling};
+use hw_data::{Augment, DatasetId, EmnistEdition, Preprocess, Sampling};
 use hw_models::{Initializer, ModelSpec, zoo};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -30,6 +30,9 @@ pub struct TrainConfig {
     /// Which EMNIST to take; the first complete one found if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edition: Option<EmnistEdition>,
+    /// Random changes to the training images; those held out and those tested on stay as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augment: Option<Augment>,
     /// From bytes to the network's input.
     pub preprocess: Preprocess,
     /// The update rule and its constants.
@@ -109,6 +112,7 @@ impl Default for TrainConfig {
             init: None,
             dataset: DatasetId::Mnist,
             edition: None,
+            augment: None,
             preprocess: Preprocess::default(),
             optimizer: Optimizer::default(),
             learning_rate: 1e-3,
@@ -217,6 +221,9 @@ impl TrainConfig {
         }
         self.loss.check()?;
         self.schedule.check(self.val_fraction > 0.0)?;
+        if let Some(augment) = &self.augment {
+            augment.check()?;
+        }
         self.optimizer.check()
     }
 }

@@ -15,6 +15,8 @@ use std::sync::Arc;
 pub const CONFIG: &str = "config.json";
 /// Images a batch where only scores are computed.
 const EVALUATION_BATCH: usize = 250;
+/// Threads that prepare training images at most.
+const MOST_WORKERS: usize = 4;
 
 /// A checked configuration with the data it names.
 #[derive(Debug)]
@@ -101,7 +103,7 @@ impl Experiment {
             .map(|&index| train.labels[index as usize]);
         let labels = labels.map(usize::from);
         let loss = config.loss.terms(labels, train.classes.len())?;
-        let train = loader(&train, split.train, config.batch, Some(config.seed))?;
+        let train = training_loader(&config, train, split.train)?;
         Ok(Self {
             loss,
             config,
@@ -161,6 +163,26 @@ impl Experiment {
             false => rate,
         }
     }
+}
+
+/// The loader of the images to learn from: shuffled, changed at random if asked for, and made by
+/// several threads where that takes work.
+fn training_loader(config: &TrainConfig, train: Arc<Dataset>, indices: Vec<u32>) -> Result<Loader> {
+    let easy = config.augment.is_none() && config.preprocess.steps.is_empty();
+    let loading = LoaderConfig {
+        batch: config.batch,
+        shuffle_seed: Some(config.seed),
+        augment: config.augment,
+        sampling: config.sampling,
+        preprocess: config.preprocess.clone(),
+        augment_seed: config.seed,
+        workers: match easy {
+            true => 1,
+            false => rayon::current_num_threads().clamp(1, MOST_WORKERS),
+        },
+        ..LoaderConfig::default()
+    };
+    Ok(Loader::new(train, indices.into(), loading)?)
 }
 
 /// The configuration of the run in `folder`.

@@ -18,6 +18,7 @@ pub(crate) fn run(command: &DataCommand, common: &Common) -> Result<ExitCode> {
         DataCommand::List(args) => answer(common.json, &list(args, common)?)?,
         DataCommand::Info(args) => answer(common.json, &info(args, common)?)?,
         DataCommand::Show(args) => answer(common.json, &show(args, common)?)?,
+        DataCommand::Fetch(args) => return super::fetch::run(args, common),
         DataCommand::Audit(args) => return super::audit::run(args, common),
     }
     Ok(ExitCode::SUCCESS)

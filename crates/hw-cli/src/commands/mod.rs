@@ -4,6 +4,8 @@ pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod data;
 pub(crate) mod eval;
+pub(crate) mod exchange;
+pub(crate) mod fetch;
 pub(crate) mod list;
 pub(crate) mod lr_range;
 pub(crate) mod models;

@@ -86,6 +86,53 @@ fn an_audit_says_what_a_set_lacks_and_shares_as_text_json_and_page() {
 }
 
 #[test]
+fn a_network_goes_out_and_comes_back_with_the_same_answers() {
+    let folder = folder();
+    let eval = |run: &Path| {
+        let line = "eval --checkpoint {} --dataset mnist --data-dir {} --json";
+        json(&crate::support::run(line, &[run, small_data()]))["metrics"]["accuracy"].clone()
+    };
+    for (format, file) in [("pytorch", "model.safetensors"), ("onnx", "model.onnx")] {
+        let (out, back) = (
+            folder.path().join(format),
+            folder.path().join(format!("{format}-back")),
+        );
+        let line = format!("export --checkpoint {{}} --to {format} --out {{}} --json");
+        let answer = json(&run(&line, &[trained(), &out]));
+        assert_eq!(answer["format"], format);
+        let line = format!("import {{}} --from {format} --like {{}} --out {{}}");
+        let weights = out.join(file);
+        succeeded(&run(&line, &[&weights, trained(), &back]));
+        assert_eq!(eval(&back), eval(trained()));
+        failed(
+            &run(&line, &[&weights, trained(), &back]),
+            &["is there already"],
+        );
+    }
+    let line = "export --checkpoint {} --to torchvision --out {}";
+    failed(&run(line, &[trained(), folder.path()]), &["no counterpart"]);
+    let damaged = folder.path().join("damaged");
+    std::fs::write(&damaged, "no weights").unwrap();
+    let line = "import {} --from pytorch --like {} --out {}";
+    let out = folder.path().join("never");
+    failed(&run(line, &[&damaged, trained(), &out]), &["damaged"]);
+    assert!(!out.exists());
+}
+
+#[test]
+fn a_download_without_a_network_says_in_one_line_what_to_place_where() {
+    let folder = folder();
+    // Port 1 of this machine: nobody listens there.
+    let line = "data fetch mnist --from http://127.0.0.1:1 --data-dir {}";
+    let needles = ["offline", "place it as", "train-images-idx3-ubyte.gz"];
+    failed(&run(line, &[folder.path()]), &needles);
+    wrong_usage(
+        &run("data fetch glyphs", &[]),
+        &["glyphs", "emnist-letters"],
+    );
+}
+
+#[test]
 fn the_list_of_models_is_the_catalogue_and_each_is_shown_layer_by_layer() {
     let answer = json(&run("models --json", &[]));
     let names: Vec<&str> = answer["models"]

@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod auditing;
+mod augmenting;
 mod catalogue;
 mod centring;
 mod class_maps;
@@ -11,5 +12,6 @@ mod loading;
 mod locating;
 mod preprocessing;
 mod real_data;
+mod resampling;
 mod splitting;
 mod support;

@@ -1,0 +1,249 @@
+//! Networks to and from other frameworks, with the same logits on both sides.
+//!
+//! | format | what is written | who reads it |
+//! |---|---|---|
+//! | `pytorch` | `model.safetensors` and the network as a plain `model.py` | `from model import load` |
+//! | `torchvision` | `model.safetensors` under torchvision's names | `torchvision.models.resnet50().load_state_dict` |
+//! | `onnx` | `model.onnx`, opset 17, any batch size | ONNX Runtime and whatever else reads ONNX |
+//!
+//! Each can be read back ([`import()`]) for a network that is already declared.
+//!
+//! ```
+//! use candle_core::Device;
+//! use hw_exchange::{Format, export, import};
+//! use hw_models::{Network, zoo};
+//!
+//! let spec = zoo::spec("lenet5", [1, 28, 28], 10)?;
+//! let network = Network::new(&spec, 1, &Device::Cpu)?;
+//! let files = export(&network.contents()?, &spec, Format::Onnx)?;
+//! assert_eq!(files[0].name, "model.onnx");
+//!
+//! let back = import(&spec, Format::Onnx, &files[0].bytes, "model.onnx".as_ref())?;
+//! assert_eq!(back, network.contents()?.tensors);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod error;
+mod onnx;
+mod protobuf;
+mod python;
+mod state_dict;
+mod torchvision;
+
+pub use error::ExchangeError;
+
+use hw_models::weights::{Contents, STATE_PREFIX, StoredTensor};
+use hw_models::{ModelSpec, ResolvedModel};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+/// Tensors by name.
+pub type Tensors = BTreeMap<String, StoredTensor>;
+
+/// A file format of another framework.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Safetensors under our own names, with a Python module that builds the network.
+    Pytorch,
+    /// Safetensors under torchvision's names; its ResNet-50 only.
+    Torchvision,
+    /// An ONNX graph.
+    Onnx,
+}
+
+impl Format {
+    /// All of them, in the order they are listed.
+    pub const ALL: [Self; 3] = [Self::Pytorch, Self::Torchvision, Self::Onnx];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pytorch => "pytorch",
+            Self::Torchvision => "torchvision",
+            Self::Onnx => "onnx",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Format {
+    type Err = ExchangeError;
+
+    fn from_str(name: &str) -> Result<Self, ExchangeError> {
+        let found = Self::ALL.into_iter().find(|format| format.name() == name);
+        found.ok_or_else(|| ExchangeError::UnknownFormat {
+            given: name.into(),
+            known: Self::ALL.map(Self::name).join(", "),
+        })
+    }
+}
+
+/// A file to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportedFile {
+    /// Its name.
+    pub name: &'static str,
+    /// Its content.
+    pub bytes: Vec<u8>,
+}
+
+/// The files that carry a network to another framework. `contents` are those of its weights file;
+/// class names are taken from them where they are known.
+///
+/// # Errors
+/// [`ExchangeError::Model`] when `spec` does not resolve, [`ExchangeError::Missing`] when `contents` lack
+/// one of its tensors, [`ExchangeError::NoCounterpart`] when the format has no such network.
+pub fn export(
+    contents: &Contents,
+    spec: &ModelSpec,
+    format: Format,
+) -> Result<Vec<ExportedFile>, ExchangeError> {
+    let model = spec.resolve()?;
+    refuse_unknown_layers(&model)?;
+    let tensors = own_tensors(contents, spec)?;
+    let classes = class_names(contents);
+    let file = |name, bytes| ExportedFile { name, bytes };
+    Ok(match format {
+        Format::Pytorch => vec![
+            file("model.safetensors", state_dict::write(&tensors)?),
+            file("model.py", python::module(&model, &classes).into_bytes()),
+        ],
+        Format::Torchvision => {
+            let renamed = torchvision::to_their_names(&model, tensors)?;
+            vec![file("model.safetensors", state_dict::write(&renamed)?)]
+        }
+        Format::Onnx => vec![file("model.onnx", onnx::write(&model, &tensors, &classes)?)],
+    })
+}
+
+/// The tensors of a network declared by `spec` from another framework's file; `path` is for messages.
+/// Nothing is ignored but what carries no weights (PyTorch's `num_batches_tracked`).
+///
+/// # Errors
+/// [`ExchangeError::Damaged`] when the bytes are not of that format; [`ExchangeError::Missing`],
+/// [`ExchangeError::Unknown`] or [`ExchangeError::Shape`] when they are of another network.
+pub fn import(
+    spec: &ModelSpec,
+    format: Format,
+    bytes: &[u8],
+    path: &Path,
+) -> Result<Tensors, ExchangeError> {
+    let model = spec.resolve()?;
+    let read = match format {
+        Format::Pytorch => state_dict::read(bytes, path)?,
+        Format::Torchvision => {
+            torchvision::to_our_names(&model, state_dict::read(bytes, path)?, path)?
+        }
+        Format::Onnx => onnx::read(bytes, path)?,
+    };
+    let wanted = shapes(spec)?;
+    for (name, shape) in &wanted {
+        let found = read.get(name).ok_or_else(|| ExchangeError::Missing {
+            path: path.into(),
+            tensor: name.clone(),
+        })?;
+        if found.shape != *shape {
+            return Err(ExchangeError::Shape {
+                path: path.into(),
+                tensor: name.clone(),
+                found: found.shape.clone(),
+                expected: shape.clone(),
+            });
+        }
+    }
+    match read.keys().find(|name| !wanted.contains_key(*name)) {
+        Some(stranger) => Err(ExchangeError::Unknown {
+            path: path.into(),
+            tensor: stranger.clone(),
+            model: spec.name.clone(),
+        }),
+        None => Ok(read),
+    }
+}
+
+/// The shape of every tensor of a network.
+fn shapes(spec: &ModelSpec) -> Result<BTreeMap<String, Vec<usize>>, ExchangeError> {
+    let model = spec.resolve()?;
+    let layers = model.flat();
+    let tensors = layers
+        .iter()
+        .flat_map(|l| l.parameters.iter().chain(&l.buffers));
+    Ok(tensors.map(|p| (p.name.clone(), p.shape.clone())).collect())
+}
+
+/// The network's tensors without a trainer's; where a convolution is partly connected, the weights
+/// that take no part are 0, so that other frameworks need not know.
+fn own_tensors(contents: &Contents, spec: &ModelSpec) -> Result<Tensors, ExchangeError> {
+    let own = |name: &&String| !name.starts_with(STATE_PREFIX);
+    let names = contents.tensors.keys().filter(own);
+    let mut tensors: Tensors = names
+        .map(|n| (n.clone(), contents.tensors[n].clone()))
+        .collect();
+    for name in shapes(spec)?.keys() {
+        if !tensors.contains_key(name) {
+            return Err(ExchangeError::Missing {
+                path: "the network".into(),
+                tensor: name.clone(),
+            });
+        }
+    }
+    for layer in spec.resolve()?.flat() {
+        if let hw_models::Layer::Conv {
+            connections: Some(table),
+            kernel,
+            ..
+        } = &layer.layer
+            && let Some(weight) = tensors.get_mut(&format!("{}.weight", layer.name))
+        {
+            let (maps, area) = (weight.shape[1], kernel[0] * kernel[1]);
+            for (index, field) in weight.values.chunks_exact_mut(area).enumerate() {
+                if !table[index / maps].contains(&(index % maps)) {
+                    field.fill(0.0);
+                }
+            }
+        }
+    }
+    Ok(tensors)
+}
+
+/// The class names that a run left beside its weights; empty if there are none.
+fn class_names(contents: &Contents) -> Vec<String> {
+    let names = contents
+        .metadata
+        .get("stamp")
+        .and_then(|stamp| stamp.get("classes"));
+    let names = names.and_then(|names| names.as_array());
+    let words = names.map(|names| names.iter().filter_map(|n| n.as_str().map(String::from)));
+    words.map_or_else(Vec::new, Iterator::collect)
+}
+
+/// Layers that no other format has from us yet: those of wavemix-lite.
+fn refuse_unknown_layers(model: &ResolvedModel) -> Result<(), ExchangeError> {
+    let layers = model.flat();
+    let unknown = layers.iter().find(|layer| {
+        use hw_models::Layer::{Concat, ConvTranspose, Haar};
+        matches!(
+            layer.layer,
+            ConvTranspose { .. } | Haar { .. } | Concat { .. }
+        )
+    });
+    match unknown {
+        None => Ok(()),
+        Some(layer) => Err(ExchangeError::NoCounterpart {
+            format: "every format",
+            model: model.spec.name.clone(),
+            problem: format!(
+                "layer {} ({}) is not exported",
+                layer.name,
+                layer.layer.describe()
+            ),
+        }),
+    }
+}

@@ -1,0 +1,381 @@
+//! A network as an ONNX graph (opset 17) and its weights back from one.
+//!
+//! The numbers of fields are those of `onnx.proto3`. Nodes, values and weights have our layers' names.
+
+use crate::protobuf::{Message, Value, fields, packed};
+use crate::{ExchangeError, Tensors};
+use hw_kernels::{Activation, Padding};
+use hw_models::resolve::ResolvedLayer;
+use hw_models::weights::StoredTensor;
+use hw_models::{Layer, ResolvedModel};
+use std::path::Path;
+
+/// The version of the operators, and of the file layout that came with it.
+const OPSET: i64 = 17;
+const IR_VERSION: i64 = 8;
+const FLOAT: i64 = 1;
+const INT64: i64 = 7;
+
+/// The file of a network. Its input is `images` `[n, c, h, w]`, its output `logits` `[n, classes]`.
+pub(crate) fn write(
+    model: &ResolvedModel,
+    tensors: &Tensors,
+    classes: &[String],
+) -> Result<Vec<u8>, ExchangeError> {
+    let mut graph = Graph::default();
+    let last = graph.chain(&model.layers, "images".into());
+    graph.node("Identity", "logits", &[&last], vec![]);
+    let mut message = Message::default();
+    for node in graph.nodes {
+        message = message.message(1, node);
+    }
+    message = message.text(2, &model.spec.name);
+    for (name, tensor) in tensors {
+        let dims: Vec<i64> = tensor.shape.iter().map(|&d| d as i64).collect();
+        let bytes: Vec<u8> = tensor.values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        message = message.message(5, initializer(name, FLOAT, &dims, &bytes));
+    }
+    for (name, dims, bytes, kind) in graph.constants {
+        message = message.message(5, initializer(&name, kind, &dims, &bytes));
+    }
+    let input = model.spec.input.map(|side| side as i64);
+    message = message.message(11, value("images", &input));
+    message = message.message(12, value("logits", &[model.spec.classes as i64]));
+    let opset = Message::default().text(1, "").int(2, OPSET);
+    let mut file = Message::default()
+        .int(1, IR_VERSION)
+        .text(2, "handwriting-workbench")
+        .text(3, env!("CARGO_PKG_VERSION"))
+        .message(7, message)
+        .message(8, opset);
+    if !classes.is_empty() {
+        let names = serde_json::Value::from(classes.to_vec()).to_string();
+        file = file.message(14, Message::default().text(1, "classes").text(2, &names));
+    }
+    Ok(file.finish())
+}
+
+/// A float value of a graph whose first dimension is the batch.
+fn value(name: &str, dims: &[i64]) -> Message {
+    let mut shape = Message::default().message(1, Message::default().text(2, "n"));
+    for &dim in dims {
+        shape = shape.message(1, Message::default().int(1, dim));
+    }
+    let tensor = Message::default().int(1, FLOAT).message(2, shape);
+    Message::default()
+        .text(1, name)
+        .message(2, Message::default().message(1, tensor))
+}
+
+fn initializer(name: &str, kind: i64, dims: &[i64], bytes: &[u8]) -> Message {
+    let message = dims
+        .iter()
+        .fold(Message::default(), |m, &dim| m.int(1, dim));
+    message.int(2, kind).text(8, name).bytes(9, bytes)
+}
+
+/// An attribute of a node.
+enum Attribute {
+    Float(&'static str, f32),
+    Int(&'static str, i64),
+    Ints(&'static str, Vec<i64>),
+}
+
+impl Attribute {
+    fn message(self) -> Message {
+        let start = |name| Message::default().text(1, name);
+        match self {
+            Self::Float(name, value) => start(name).float(2, value).int(20, 1),
+            Self::Int(name, value) => start(name).int(3, value).int(20, 2),
+            Self::Ints(name, values) => {
+                let message = values.into_iter().fold(start(name), |m, v| m.int(8, v));
+                message.int(20, 7)
+            }
+        }
+    }
+}
+
+/// Nodes in order, and constants that are no weights.
+#[derive(Default)]
+struct Graph {
+    nodes: Vec<Message>,
+    /// Name, dimensions, bytes, type.
+    constants: Vec<(String, Vec<i64>, Vec<u8>, i64)>,
+}
+
+impl Graph {
+    /// Adds a node whose output has its name; gives that name.
+    fn node(
+        &mut self,
+        operator: &str,
+        name: &str,
+        inputs: &[&str],
+        attributes: Vec<Attribute>,
+    ) -> String {
+        let mut node = Message::default();
+        for input in inputs {
+            node = node.text(1, input);
+        }
+        node = node.text(2, name).text(3, name).text(4, operator);
+        for attribute in attributes {
+            node = node.message(5, attribute.message());
+        }
+        self.nodes.push(node);
+        name.to_string()
+    }
+
+    fn integers(&mut self, name: String, values: &[i64]) -> String {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.constants
+            .push((name.clone(), vec![values.len() as i64], bytes, INT64));
+        name
+    }
+
+    fn scalar(&mut self, name: String, value: f32) -> String {
+        self.constants
+            .push((name.clone(), vec![], value.to_le_bytes().to_vec(), FLOAT));
+        name
+    }
+
+    fn chain(&mut self, layers: &[ResolvedLayer], mut x: String) -> String {
+        for layer in layers {
+            x = self.layer(layer, &x);
+        }
+        x
+    }
+
+    /// Adds a layer that reads `x`; gives the name of its result.
+    fn layer(&mut self, layer: &ResolvedLayer, x: &str) -> String {
+        let name = &layer.name;
+        let of = |what: &str| format!("{name}.{what}");
+        let size = match layer.input[..] {
+            [_, height, width] => [height, width],
+            _ => [0, 0],
+        };
+        match &layer.layer {
+            Layer::Pad { padding: p } => {
+                let pads = [0, 0, p.top, p.left, 0, 0, p.bottom, p.right].map(|v| v as i64);
+                let pads = self.integers(of("pads"), &pads);
+                self.node("Pad", name, &[x, &pads], vec![])
+            }
+            Layer::Conv {
+                kernel,
+                stride,
+                padding,
+                bias,
+                ..
+            } => {
+                let attributes = window(*kernel, *stride, padding.resolve(size, *kernel, *stride));
+                let (weight, offset) = (of("weight"), of("bias"));
+                let inputs = [x, &weight, &offset];
+                self.node("Conv", name, &inputs[..2 + usize::from(*bias)], attributes)
+            }
+            Layer::MaxPool {
+                kernel,
+                stride,
+                padding,
+            } => {
+                let attributes = window(*kernel, *stride, padding.resolve(size, *kernel, *stride));
+                self.node("MaxPool", name, &[x], attributes)
+            }
+            Layer::AvgPool {
+                kernel,
+                stride,
+                padding,
+            } => {
+                let attributes = window(*kernel, *stride, padding.resolve(size, *kernel, *stride));
+                self.node("AveragePool", name, &[x], attributes)
+            }
+            Layer::GlobalAvgPool => {
+                let means = self.node("GlobalAveragePool", &of("means"), &[x], vec![]);
+                self.node("Flatten", name, &[&means], vec![Attribute::Int("axis", 1)])
+            }
+            Layer::Subsample { kernel } => self.subsample(layer, x, *kernel),
+            Layer::Flatten => self.node("Flatten", name, &[x], vec![Attribute::Int("axis", 1)]),
+            Layer::Reshape { to: [c, h, w] } => {
+                let shape = self.integers(of("shape"), &[-1, *c as i64, *h as i64, *w as i64]);
+                self.node("Reshape", name, &[x, &shape], vec![])
+            }
+            Layer::Dense { bias, .. } => {
+                let (weight, offset) = (of("weight"), of("bias"));
+                let inputs = [x, &weight, &offset];
+                let transposed = vec![Attribute::Int("transB", 1)];
+                self.node("Gemm", name, &inputs[..2 + usize::from(*bias)], transposed)
+            }
+            Layer::BatchNorm { eps, .. } => {
+                let names = ["weight", "bias", "running_mean", "running_var"].map(of);
+                let [weight, bias, mean, var] = names.each_ref().map(String::as_str);
+                let eps = vec![Attribute::Float("epsilon", *eps)];
+                self.node(
+                    "BatchNormalization",
+                    name,
+                    &[x, weight, bias, mean, var],
+                    eps,
+                )
+            }
+            Layer::Activation { function } => self.activation(name, x, function),
+            // No part of a network in use.
+            Layer::Dropout { .. } => x.to_string(),
+            Layer::Rbf { .. } => self.rbf(layer, x),
+            // Refused before anything is written.
+            Layer::ConvTranspose { .. } | Layer::Haar { .. } | Layer::Concat { .. } => {
+                x.to_string()
+            }
+            Layer::Residual { .. } => {
+                let [body, shortcut] = match &layer.branches {
+                    Some(branches) => branches.each_ref().map(|b| self.chain(b, x.to_string())),
+                    None => [x.to_string(), x.to_string()],
+                };
+                self.node("Add", name, &[&body, &shortcut], vec![])
+            }
+        }
+    }
+
+    fn subsample(&mut self, layer: &ResolvedLayer, x: &str, kernel: usize) -> String {
+        let of = |what: &str| format!("{}.{what}", layer.name);
+        let attributes = window([kernel; 2], [kernel; 2], Padding::default());
+        let means = self.node("AveragePool", &of("means"), &[x], attributes);
+        // One number a map, beside height and width.
+        let shape = self.integers(of("shape"), &[1, layer.input[0] as i64, 1, 1]);
+        let aligned = |graph: &mut Self, what: &str| {
+            graph.node(
+                "Reshape",
+                &of(&format!("{what}_map")),
+                &[&of(what), &shape],
+                vec![],
+            )
+        };
+        let coefficient = aligned(self, "coefficient");
+        let bias = aligned(self, "bias");
+        let scaled = self.node("Mul", &of("scaled"), &[&means, &coefficient], vec![]);
+        self.node("Add", &layer.name, &[&scaled, &bias], vec![])
+    }
+
+    fn rbf(&mut self, layer: &ResolvedLayer, x: &str) -> String {
+        let of = |what: &str| format!("{}.{what}", layer.name);
+        let middle = self.integers(of("middle"), &[1]);
+        let last = self.integers(of("last"), &[2]);
+        let half = self.scalar(of("half"), -0.5);
+        let rows = self.node("Unsqueeze", &of("rows"), &[x, &middle], vec![]);
+        let apart = self.node("Sub", &of("apart"), &[&rows, &of("centres")], vec![]);
+        let squares = self.node("Mul", &of("squares"), &[&apart, &apart], vec![]);
+        let keep = vec![Attribute::Int("keepdims", 0)];
+        let sums = self.node("ReduceSum", &of("sums"), &[&squares, &last], keep);
+        self.node("Mul", &layer.name, &[&sums, &half], vec![])
+    }
+
+    fn activation(&mut self, name: &str, x: &str, function: &Activation) -> String {
+        let of = |what: &str| format!("{name}.{what}");
+        match *function {
+            Activation::Relu => self.node("Relu", name, &[x], vec![]),
+            Activation::LeakyRelu { slope } => self.node(
+                "LeakyRelu",
+                name,
+                &[x],
+                vec![Attribute::Float("alpha", slope)],
+            ),
+            Activation::Elu { alpha } => {
+                self.node("Elu", name, &[x], vec![Attribute::Float("alpha", alpha)])
+            }
+            Activation::Selu => self.node("Selu", name, &[x], vec![]),
+            Activation::Sigmoid => self.node("Sigmoid", name, &[x], vec![]),
+            Activation::Tanh => self.node("Tanh", name, &[x], vec![]),
+            Activation::ScaledTanh => {
+                let (inner, outer) = (
+                    self.scalar(of("inner"), 2.0 / 3.0),
+                    self.scalar(of("outer"), 1.7159),
+                );
+                let scaled = self.node("Mul", &of("scaled"), &[x, &inner], vec![]);
+                let tanh = self.node("Tanh", &of("tanh"), &[&scaled], vec![]);
+                self.node("Mul", name, &[&tanh, &outer], vec![])
+            }
+            Activation::Softsign => self.node("Softsign", name, &[x], vec![]),
+            Activation::Swish => {
+                let gate = self.node("Sigmoid", &of("gate"), &[x], vec![]);
+                self.node("Mul", name, &[x, &gate], vec![])
+            }
+            Activation::Gelu => {
+                let root = self.scalar(of("root"), std::f32::consts::FRAC_1_SQRT_2);
+                let (one, half) = (self.scalar(of("one"), 1.0), self.scalar(of("half"), 0.5));
+                let scaled = self.node("Mul", &of("scaled"), &[x, &root], vec![]);
+                let erf = self.node("Erf", &of("erf"), &[&scaled], vec![]);
+                let share = self.node("Add", &of("share"), &[&erf, &one], vec![]);
+                let halved = self.node("Mul", &of("halved"), &[x, &half], vec![]);
+                self.node("Mul", name, &[&halved, &share], vec![])
+            }
+            Activation::Softmax => {
+                self.node("Softmax", name, &[x], vec![Attribute::Int("axis", 1)])
+            }
+            Activation::Identity => x.to_string(),
+        }
+    }
+}
+
+/// The attributes of a sliding window. Average pooling does not count padding unless told to.
+fn window(kernel: [usize; 2], stride: [usize; 2], p: Padding) -> Vec<Attribute> {
+    let whole = |values: &[usize]| values.iter().map(|&v| v as i64).collect();
+    vec![
+        Attribute::Ints("kernel_shape", whole(&kernel)),
+        Attribute::Ints("strides", whole(&stride)),
+        Attribute::Ints("pads", whole(&[p.top, p.left, p.bottom, p.right])),
+    ]
+}
+
+/// The float weights of a file, by name; our own constants are passed over.
+pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Tensors, ExchangeError> {
+    let damaged = |problem: &str| ExchangeError::Damaged {
+        path: path.into(),
+        problem: format!("is damaged or no ONNX file: {problem}"),
+    };
+    let parse = |bytes| fields(bytes).ok_or_else(|| damaged("a field makes no sense"));
+    let graph = parse(bytes)?.into_iter().find_map(|field| match field {
+        (7, Value::Bytes(graph)) => Some(graph),
+        _ => None,
+    });
+    let mut tensors = Tensors::new();
+    for field in parse(graph.ok_or_else(|| damaged("it has no graph"))?)? {
+        if let (5, Value::Bytes(initializer)) = field {
+            let (name, kind, tensor) = read_tensor(&parse(initializer)?)
+                .ok_or_else(|| damaged("a weight's shape and values do not agree"))?;
+            let ours = CONSTANTS.iter().any(|constant| name.ends_with(constant));
+            if kind == FLOAT as u64 && !ours {
+                tensors.insert(name, tensor);
+            }
+        }
+    }
+    Ok(tensors)
+}
+
+/// How the names of the constants end that [`Graph`] adds.
+const CONSTANTS: [&str; 6] = [".inner", ".outer", ".root", ".one", ".half", ".shape"];
+
+/// Name, element type and values, from packed floats or raw bytes.
+fn read_tensor(fields: &[(u32, Value<'_>)]) -> Option<(String, u64, StoredTensor)> {
+    let (mut name, mut kind) = (String::new(), 0);
+    let (mut shape, mut values) = (Vec::new(), Vec::new());
+    for &(number, value) in fields {
+        match (number, value) {
+            (1, Value::Int(dim)) => shape.push(usize::try_from(dim).ok()?),
+            (1, Value::Bytes(dims)) => {
+                let dims = packed(dims)?;
+                shape.extend(dims.into_iter().map(|dim| dim as usize));
+            }
+            (2, Value::Int(value)) => kind = value,
+            (4, Value::Fixed32(value)) => values.push(f32::from_le_bytes(value)),
+            (4 | 9, Value::Bytes(raw)) if kind <= FLOAT as u64 => {
+                let (chunks, rest) = raw.as_chunks::<4>();
+                values.extend(chunks.iter().map(|&bytes| f32::from_le_bytes(bytes)));
+                if !rest.is_empty() {
+                    return None;
+                }
+            }
+            (8, Value::Bytes(text)) => name = String::from_utf8(text.to_vec()).ok()?,
+            _ => {}
+        }
+    }
+    let size = shape
+        .iter()
+        .try_fold(1usize, |size, &dim| size.checked_mul(dim))?;
+    let whole = kind != FLOAT as u64 || size == values.len();
+    whole.then_some((name, kind, StoredTensor { shape, values }))
+}

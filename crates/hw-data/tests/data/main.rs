@@ -11,5 +11,6 @@ mod loading;
 mod locating;
 mod preprocessing;
 mod real_data;
+mod sharing;
 mod splitting;
 mod support;

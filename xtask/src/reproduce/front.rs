@@ -86,8 +86,8 @@ fn lead(
         Text::from("Profile ")
             .strong(profile)
             .plain(format!(
-                ", {} for this call (finished runs are kept and not counted). Every number stands \
-                 with the scale and the seeds it was measured at; all cells are in ",
+                ", {} for this call (finished runs are kept and not counted). Every number and every \
+                 verdict is about the scale and the seeds that stand beside it; all cells are in ",
                 format::duration(seconds)
             ))
             .link("cells.json", "cells.json")

@@ -336,6 +336,7 @@ fn table(declared: &Table, results: &PaperResults<'_>, source: &Source<'_>) -> h
                 (None, None) => Cell::new("–"),
             });
         }
+        say_once(&mut cells);
         let kind = if row.emphasis {
             RowKind::Emphasised
         } else {
@@ -397,21 +398,43 @@ fn ranking(declared: &Table, results: &PaperResults<'_>) -> Option<Text> {
     })
 }
 
-/// What the runs of a table assume, once each.
+/// Where all values of a row have the same scale, it stands under the row's name instead.
+fn say_once(cells: &mut [Cell]) {
+    let Some((name, values)) = cells.split_first_mut() else {
+        return;
+    };
+    let mut details = values.iter().filter_map(|cell| cell.detail.clone());
+    let Some(first) = details.next() else { return };
+    if values.len() > 1 && details.all(|other| other == first) {
+        name.detail = Some(first);
+        for cell in values {
+            cell.detail = None;
+        }
+    }
+}
+
+/// What the runs of a table assume, each once, with the runs it is true of.
 fn assumptions(table: &Table, results: &PaperResults<'_>) -> Vec<String> {
-    let mut notes = Vec::new();
+    let mut notes: Vec<(&str, Vec<&str>)> = Vec::new();
     for cell in table.rows.iter().flat_map(|row| &row.cells) {
         let Some(job) = cell.value.as_ref().and_then(|term| results.job(&term.run)) else {
             continue;
         };
-        if let Some(note) = &job.decl.note {
-            let note = format!("{}: {note}", job.decl.label());
-            if !notes.contains(&note) {
-                notes.push(note);
-            }
+        let Some(note) = job.decl.note.as_deref() else {
+            continue;
+        };
+        let label = job.decl.label();
+        match notes.iter_mut().find(|(known, _)| *known == note) {
+            Some((_, labels)) if labels.contains(&label) => {}
+            Some((_, labels)) => labels.push(label),
+            None => notes.push((note, vec![label])),
         }
     }
-    notes
+    let written = |(note, labels): (&str, Vec<&str>)| match labels.len() {
+        0..=4 => format!("{}: {note}", labels.join(", ")),
+        many => format!("{} and {} others: {note}", labels[..2].join(", "), many - 2),
+    };
+    notes.into_iter().map(written).collect()
 }
 
 fn render(judged: &JudgedCell, quantity: Option<Quantity>, column: &str) -> Cell {

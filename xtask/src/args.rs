@@ -59,6 +59,10 @@ pub(crate) struct ReproduceArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 
+    /// Which EMNIST: the published one, the sixth-scale one, or whichever is there
+    #[arg(long, value_enum, default_value_t = Emnist::Auto, value_name = "WHICH")]
+    pub(crate) emnist: Emnist,
+
     /// Where runs and report go [default: results/PROFILE]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
@@ -74,16 +78,65 @@ pub(crate) struct ReproduceArgs {
     /// Processor threads [default: all]; results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
+
+    /// Runs at a time [default: one for each two threads or so]; results do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) workers: Option<u16>,
+
+    /// Memory for all runs together [default: two thirds of what is free]
+    #[arg(long, value_name = "GIB", value_parser = positive)]
+    pub(crate) memory: Option<f64>,
+
+    /// Stop after so many minutes and report what there is; the same command goes on later
+    #[arg(long, value_name = "MINUTES", value_parser = positive)]
+    pub(crate) stop_after: Option<f64>,
+
+    /// Give every run so many times the profile's training time; changes the scale of the runs
+    #[arg(long, value_name = "X", value_parser = positive)]
+    pub(crate) time_factor: Option<f64>,
+
+    /// Seeds of every run [default: the profile's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub(crate) seeds: Option<u64>,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
+        _ => Err("expected a number above 0".into()),
+    }
+}
+
+/// Which EMNIST to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Emnist {
+    /// The first folder that holds both training and test files
+    Auto,
+    /// The published sets
+    Full,
+    /// The sixth-scale sets made of the published ByClass test images
+    Sixth,
+}
+
+impl Emnist {
+    /// The edition meant, if one is.
+    pub(crate) fn edition(self) -> Option<hw_data::EmnistEdition> {
+        match self {
+            Self::Auto => None,
+            Self::Full => Some(hw_data::EmnistEdition::Full),
+            Self::Sixth => Some(hw_data::EmnistEdition::Sixth),
+        }
+    }
 }
 
 /// How large the runs are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Profile {
-    /// Does everything work? A few thousand images, two epochs; at most 3 minutes
+    /// Does everything work? Next to no images, one seed; at most 3 minutes
     Smoke,
-    /// Minutes: a fifth of the images, four epochs, three seeds
+    /// At most 15 minutes: fewer images and epochs, large networks narrower, three seeds
     Quick,
-    /// Hours: all images and epochs, five seeds
+    /// At most ten hours: as much of the document's scale as fits
     Cpu,
     /// Exactly as printed, three seeds
     Paper,
@@ -101,6 +154,15 @@ pub(crate) enum DataChoice {
 }
 
 impl Profile {
+    /// Images on a t-SNE map.
+    pub(crate) fn map_points(self) -> usize {
+        match self {
+            Self::Smoke => 200,
+            Self::Quick => 1_000,
+            Self::Cpu | Self::Paper => 4_000,
+        }
+    }
+
     /// Its name in papers' declarations.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -78,6 +78,9 @@ pub(crate) enum Command {
     /// Measure a trained network on a test set
     #[command(after_help = EVAL_EXAMPLES)]
     Eval(EvalArgs),
+    /// Measure trained networks on test sets, leaky and leak-free side by side
+    #[command(after_help = CROSS_EXAMPLES)]
+    Cross(CrossArgs),
     /// Say which characters some images show
     #[command(after_help = PREDICT_EXAMPLES)]
     Predict(PredictArgs),
@@ -496,6 +499,26 @@ pub(crate) struct EvalArgs {
     /// The data set whose test images are used
     #[arg(long, short, value_name = "NAME", value_parser = DatasetParser)]
     pub(crate) dataset: DatasetId,
+    #[command(flatten)]
+    pub(crate) emnist: EmnistArg,
+}
+
+const CROSS_EXAMPLES: &str = "\
+Examples:
+  hw cross --checkpoint runs/byclass runs/bymerge --dataset emnist-byclass emnist-bymerge
+  hw cross --checkpoint runs/letters --dataset emnist-letters --emnist full --json
+
+Label spaces are compared by merging down (62 classes to 47), never by splitting up. Beside each
+number stands the same without the test images that the network was trained on.";
+
+#[derive(Debug, Args)]
+pub(crate) struct CrossArgs {
+    /// Runs' folders, or checkpoint files
+    #[arg(long, short, value_name = "DIR", required = true, num_args = 1..)]
+    pub(crate) checkpoint: Vec<PathBuf>,
+    /// The data sets whose test images are used
+    #[arg(long, short, value_name = "NAME", value_parser = DatasetParser, required = true, num_args = 1..)]
+    pub(crate) dataset: Vec<DatasetId>,
     #[command(flatten)]
     pub(crate) emnist: EmnistArg,
 }

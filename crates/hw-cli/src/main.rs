@@ -45,6 +45,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Models(args) => commands::models::run(args, common),
         Command::Train(args) => commands::train::run(args, common),
         Command::Eval(args) => commands::eval::run(args, common),
+        Command::Cross(args) => commands::cross::run(args, common),
         Command::Predict(args) => commands::predict::run(args, common),
         Command::Export(args) => commands::exchange::export(args, common),
         Command::Import(args) => commands::exchange::import(args, common),

@@ -37,6 +37,7 @@
 #![warn(missing_docs)]
 
 // What is evaluated.
+mod answers;
 mod error;
 mod predictions;
 
@@ -56,20 +57,29 @@ pub mod timing;
 
 // How sure, and what follows.
 pub mod cell;
+pub mod cross;
+pub mod ranking;
 pub mod statistics;
 pub mod verdict;
 
+// How it looks.
+#[cfg(feature = "tsne")]
+pub mod tsne;
+
 pub use accuracy::{accuracy, top_k_accuracy};
+pub use answers::Answers;
 pub use auroc::{Auroc, auroc, auroc_ovr};
 pub use calibration::{Calibration, ReliabilityBin};
 pub use cell::{CellComparison, CellVerdict, Tolerance, reproduces_value};
 pub use class_report::{ClassReport, ClassScores, Scores};
 pub use confusion::{Confusion, ConfusionMatrix};
+pub use cross::{CrossCell, CrossInput, Duel, cross_cell, cross_predictions, duels};
 pub use error::EvalError;
 pub use interval::{Interval, wilson_interval};
 pub use metric::Metric;
-pub use metrics::{ACCURACY_LEVEL, Metrics, TOP_KS, TopK, evaluate};
+pub use metrics::{ACCURACY_LEVEL, Metrics, TOP_KS, TopK, bootstrap, evaluate};
 pub use predictions::Predictions;
+pub use ranking::{Ranked, rank};
 pub use scoring::{brier_score, log_loss};
 pub use timing::{Timing, time_inference};
 pub use verdict::{

@@ -5,10 +5,12 @@ use crate::auroc::{Auroc, auroc_ovr};
 use crate::calibration::Calibration;
 use crate::class_report::ClassReport;
 use crate::confusion::{Confusion, ConfusionMatrix};
+use crate::error::EvalError;
 use crate::interval::{Interval, wilson};
 use crate::metric::Metric;
 use crate::predictions::Predictions;
 use crate::scoring::{brier_score, log_loss};
+use crate::statistics::Bootstrap;
 use serde::{Deserialize, Serialize};
 
 /// Confidence level of [`Metrics::accuracy_interval`].
@@ -85,6 +87,55 @@ pub fn evaluate(predictions: &Predictions) -> Metrics {
         top_confusions: confusion.top_confusions(CONFUSIONS),
         confusion,
     }
+}
+
+/// The bootstrap interval of a metric over test images: what other test sets of this size would
+/// have said about the same weights. For metrics that a confusion matrix decides (accuracy,
+/// precision, recall, F1), only the matrix is made anew for each resample.
+///
+/// # Errors
+/// As [`Bootstrap::interval_over`], and for a metric that is undefined here.
+pub fn bootstrap(
+    predictions: &Predictions,
+    metric: Metric,
+    method: &Bootstrap,
+) -> Result<Interval, EvalError> {
+    let (labels, predicted) = (predictions.labels(), predictions.predicted());
+    method.interval_over(predictions.len(), |drawn| {
+        let pick = |from: &[u32]| {
+            drawn
+                .iter()
+                .map(|&i| from[i as usize])
+                .collect::<Vec<u32>>()
+        };
+        let matrix =
+            ConfusionMatrix::from_labels(&pick(labels), &pick(&predicted), predictions.classes());
+        let by_matrix = matrix.ok().and_then(|matrix| of_matrix(&matrix, metric));
+        by_matrix.unwrap_or_else(|| {
+            let drawn = predictions.select(drawn).ok();
+            // Not a number is refused by the bootstrap with its own words.
+            drawn
+                .and_then(|p| evaluate(&p).get(metric))
+                .unwrap_or(f64::NAN)
+        })
+    })
+}
+
+/// A metric that the confusion matrix alone decides.
+fn of_matrix(matrix: &ConfusionMatrix, metric: Metric) -> Option<f64> {
+    let accuracy = || matrix.correct() as f64 / matrix.total() as f64;
+    let report = || ClassReport::of(matrix);
+    Some(match metric {
+        Metric::Accuracy => accuracy(),
+        Metric::ErrorRate => 1.0 - accuracy(),
+        Metric::PrecisionMacro => report().macro_average.precision,
+        Metric::RecallMacro => report().macro_average.recall,
+        Metric::F1Macro => report().macro_average.f1,
+        Metric::PrecisionWeighted => report().weighted_average.precision,
+        Metric::RecallWeighted => report().weighted_average.recall,
+        Metric::F1Weighted => report().weighted_average.f1,
+        _ => return None,
+    })
 }
 
 impl Metrics {

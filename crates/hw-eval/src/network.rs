@@ -16,9 +16,10 @@
 //! # }
 //! ```
 
-use crate::{EvalError, Predictions, Timing, time_inference};
-use hw_data::Loader;
-use hw_models::{Frozen, ModelError, Network};
+use crate::{Answers, EvalError, Predictions, Timing, time_inference};
+use candle_core::Tensor;
+use hw_data::{Batch, Loader};
+use hw_models::{Frozen, Mode, ModelError, Network};
 
 /// Class probabilities of `network`, in evaluation mode, for all images of `loader` in the order of
 /// its epoch 0.
@@ -56,6 +57,61 @@ pub fn predict_with(
     Predictions::from_logits(logits, labels, classes)
 }
 
+/// [`predict`] without holding the answers against the loader's labels: for a network whose classes
+/// are not those of the data set.
+///
+/// # Errors
+/// As [`predict`].
+pub fn answers(network: &Network, loader: &Loader) -> Result<Answers, EvalError> {
+    let classes = network.spec().classes;
+    let inference = |error: ModelError| EvalError::Inference(error.into());
+    let frozen = Frozen::new(network).map_err(inference)?;
+    let mut logits = Vec::with_capacity(loader.len() * classes);
+    for batch in loader.epoch(0, 0) {
+        let said = frozen.logits(&batch.images, batch.shape);
+        logits.extend(said.map_err(inference)?);
+    }
+    Answers::from_logits(logits, classes)
+}
+
+/// What the last layer sees: the output of the layer before it (its activation included) for each
+/// image of `loader`, `[n, width]` row-major, with the width.
+///
+/// # Errors
+/// As [`predict`]; a network of a single layer has no such output.
+pub fn embeddings(network: &Network, loader: &Loader) -> Result<(Vec<f32>, usize), EvalError> {
+    let inference = |error: ModelError| EvalError::Inference(error.into());
+    let layers = &network.resolved().layers;
+    let Some(before) = layers
+        .len()
+        .checked_sub(2)
+        .map(|index| layers[index].name.clone())
+    else {
+        return Err(EvalError::Empty {
+            what: "the list of layers before the last",
+        });
+    };
+    let mut values: Vec<f32> = Vec::new();
+    for batch in loader.epoch(0, 0) {
+        let images = tensor(network, batch).map_err(inference)?;
+        let mut seen = None;
+        network
+            .observe(&images, Mode::Eval, &mut |name, output| {
+                if name == before {
+                    seen = Some(output.clone());
+                }
+            })
+            .map_err(inference)?;
+        let seen = seen.ok_or(EvalError::Empty {
+            what: "the output of the layer before the last",
+        })?;
+        let flat = seen.flatten_all().and_then(|flat| flat.to_vec1::<f32>());
+        values.extend(flat.map_err(|error| inference(error.into()))?);
+    }
+    let width = values.len() / loader.len().max(1);
+    Ok((values, width))
+}
+
 /// Inference time of `network` for batches of `batch` images taken from `loader`, whose data set
 /// must hold as many: a tenth as many calls to warm up as are then measured.
 ///
@@ -83,4 +139,13 @@ pub fn time(
     time_inference(images.labels.len(), repeats.div_ceil(10), repeats, || {
         frozen.logits(&images.images, images.shape)
     })
+}
+
+fn tensor(network: &Network, batch: Batch) -> Result<Tensor, ModelError> {
+    let [n, c, h, w] = batch.shape;
+    Ok(Tensor::from_vec(
+        batch.images,
+        (n, c, h, w),
+        network.device(),
+    )?)
 }

@@ -1,7 +1,11 @@
 //! Every cell of every table, judged: printed value, ours with its spread, scale, verdict.
 
+use super::data::DataCache;
+use super::expression::Quantity;
 use super::paper::{Cell, Paper};
 use super::results::{JobResult, PaperResults};
+use anyhow::Context;
+use hw_data::DatasetId;
 use hw_eval::statistics::{mean, sample_std};
 use hw_eval::{CellVerdict, Tolerance, reproduces_value};
 use serde::Serialize;
@@ -60,20 +64,68 @@ pub(crate) enum Standing {
     },
 }
 
+/// A number of images or classes of a data set: "emnist-letters.train".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Count {
+    dataset: DatasetId,
+    what: Counted,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counted {
+    Train,
+    Test,
+    Total,
+    Classes,
+}
+
+impl Count {
+    /// Reads "DATASET.train", ".test", ".total" or ".classes".
+    ///
+    /// # Errors
+    /// When it is none of these.
+    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
+        let (dataset, what) = text.rsplit_once('.').context("write DATASET.train")?;
+        let what = match what {
+            "train" => Counted::Train,
+            "test" => Counted::Test,
+            "total" => Counted::Total,
+            "classes" => Counted::Classes,
+            _ => anyhow::bail!("\"{text}\": write .train, .test, .total or .classes"),
+        };
+        let dataset = dataset.parse()?;
+        Ok(Self { dataset, what })
+    }
+
+    fn of(&self, data: &DataCache) -> Option<usize> {
+        if self.what == Counted::Classes {
+            return Some(self.dataset.classes()?.len());
+        }
+        let [train, test] = data.counts(&self.dataset)?;
+        Some(match self.what {
+            Counted::Train => train,
+            Counted::Test => test,
+            _ => train + test,
+        })
+    }
+}
+
 /// All cells of a paper that hold a number.
-pub(crate) fn judge(paper: &Paper, results: &PaperResults<'_>) -> Vec<JudgedCell> {
+pub(crate) fn judge(
+    paper: &Paper,
+    results: &PaperResults<'_>,
+    data: &DataCache,
+) -> Vec<JudgedCell> {
     let mut cells = Vec::new();
-    for section in &paper.sections {
-        for table in &section.tables {
-            for row in &table.rows {
-                for (cell, column) in row.cells.iter().zip(&table.columns) {
-                    if let Some(mut judged) = judge_cell(cell, results) {
-                        judged.paper.clone_from(&paper.slug);
-                        judged.table.clone_from(&table.id);
-                        judged.row.clone_from(&row.label);
-                        judged.column.clone_from(column);
-                        cells.push(judged);
-                    }
+    for table in paper.tables() {
+        for row in &table.rows {
+            for (cell, column) in row.cells.iter().zip(&table.columns) {
+                if let Some(mut judged) = judge_cell(cell, results, data) {
+                    judged.paper.clone_from(&paper.slug);
+                    judged.table.clone_from(&table.id);
+                    judged.row.clone_from(&row.label);
+                    judged.column.clone_from(column);
+                    cells.push(judged);
                 }
             }
         }
@@ -82,7 +134,70 @@ pub(crate) fn judge(paper: &Paper, results: &PaperResults<'_>) -> Vec<JudgedCell
 }
 
 /// One cell judged; `None` if it holds only words. Its place is left empty.
-pub(crate) fn judge_cell(cell: &Cell, results: &PaperResults<'_>) -> Option<JudgedCell> {
+pub(crate) fn judge_cell(
+    cell: &Cell,
+    results: &PaperResults<'_>,
+    data: &DataCache,
+) -> Option<JudgedCell> {
+    if let Some(count) = &cell.count {
+        return judge_count(cell, count, data);
+    }
+    judge_value(cell, results)
+}
+
+/// A count of the data that is here, against the printed one.
+fn judge_count(cell: &Cell, text: &str, data: &DataCache) -> Option<JudgedCell> {
+    let count = Count::parse(text).ok()?;
+    let ours = count.of(data);
+    let used = data.used(&count.dataset);
+    let synthetic = data.is_synthetic();
+    let edition = data
+        .edition(&count.dataset)
+        .map(|edition| edition.to_string());
+    let printed = cell.printed.as_deref().and_then(|text| number(text, false));
+    let verdict = match (ours, printed) {
+        (None, _) => Standing::Missing {
+            reason: format!("{} is not to be had here", count.dataset),
+        },
+        (Some(_), None) => Standing::Ours,
+        (Some(_), Some(_)) if count.what != Counted::Classes && synthetic => {
+            Standing::NotComparable {
+                reason: "ours is generated data".into(),
+            }
+        }
+        (Some(_), Some(_))
+            if count.what != Counted::Classes && edition.as_deref() == Some("sixth") =>
+        {
+            Standing::NotComparable {
+                reason: "ours is a sixth of EMNIST".into(),
+            }
+        }
+        (Some(_), Some(_)) if cell.incomparable.is_some() => Standing::NotComparable {
+            reason: cell.incomparable.clone().unwrap_or_default(),
+        },
+        (Some(ours), Some((printed, _))) => {
+            compare(printed, &[ours as f64], Tolerance::Absolute(0.0))
+        }
+    };
+    Some(JudgedCell {
+        paper: String::new(),
+        table: String::new(),
+        row: String::new(),
+        column: String::new(),
+        term: text.to_string(),
+        printed: cell.printed.clone(),
+        printed_value: printed.map(|(value, _)| value),
+        mean: ours.map(|ours| ours as f64),
+        std: None,
+        scale: edition.map_or_else(|| used.to_string(), |e| format!("{used} ({e})")),
+        synthetic,
+        verdict,
+        runs: Vec::new(),
+        values: ours.map(|ours| ours as f64).into_iter().collect(),
+    })
+}
+
+fn judge_value(cell: &Cell, results: &PaperResults<'_>) -> Option<JudgedCell> {
     let term = cell.value.as_ref()?;
     let job = results.job(&term.run);
     let (values, missing) = match results.values(term) {
@@ -116,7 +231,7 @@ pub(crate) fn judge_cell(cell: &Cell, results: &PaperResults<'_>) -> Option<Judg
         (None, Some(job), Some((printed, rounding))) => {
             let images = job.seeds.first().map(|seed| seed.metrics.samples);
             let structural = term.quantity.is_structural();
-            match obstacle(cell, job, structural) {
+            match obstacle(cell, job, term.quantity) {
                 Some(reason) => Standing::NotComparable { reason },
                 None if structural => compare(printed, &judged.values, Tolerance::Absolute(0.0)),
                 None => compare(
@@ -132,15 +247,21 @@ pub(crate) fn judge_cell(cell: &Cell, results: &PaperResults<'_>) -> Option<Judg
 }
 
 /// What keeps a printed value from being compared with ours, if anything does.
-fn obstacle(cell: &Cell, job: &JobResult, structural: bool) -> Option<String> {
+fn obstacle(cell: &Cell, job: &JobResult, quantity: Quantity) -> Option<String> {
     if let Some(reason) = &cell.incomparable {
         return Some(reason.clone());
     }
-    if structural {
+    if quantity.is_structural() {
         return None;
+    }
+    if quantity.is_time() {
+        return Some("another machine".into());
     }
     if job.synthetic() {
         return Some("ours is on synthetic data".into());
+    }
+    if job.sixth() {
+        return Some("ours is a sixth of EMNIST".into());
     }
     (!job.full).then(|| "ours is at a smaller scale".into())
 }

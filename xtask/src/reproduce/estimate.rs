@@ -1,60 +1,71 @@
-//! How long a run should take, from what earlier runs on this machine took.
+//! How long a run should take and how much memory it needs: a first guess from its arithmetic, then
+//! from what earlier runs on this machine took.
 
+use super::scale::seconds_an_image;
+use hw_models::ModelSpec;
 use hw_train::{Outcome, TrainConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Multiply-accumulates a second of training (three for each of the forward pass) that a first
-/// guess assumes, a core.
-const FIRST_GUESS: f64 = 1.2e10;
 /// Seconds every run costs beside its steps: set-up, checkpoints, testing.
 const OVERHEAD: f64 = 1.0;
+/// Training images of a set whose size is not known.
+const USUAL: usize = 60_000;
 
 /// Measured training rates by model, kept in `OUT/rates.json`.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Estimator {
-    /// Images a second, by model and batch.
+    /// Images a second, by network, batch and input.
     rates: BTreeMap<String, f64>,
     #[serde(skip)]
     path: PathBuf,
+    /// Training images by data set.
+    #[serde(skip)]
+    images: BTreeMap<String, usize>,
 }
 
 impl Estimator {
     /// What is known under `out`.
-    pub(crate) fn open(out: &Path) -> Self {
+    pub(crate) fn open(out: &Path, images: BTreeMap<String, usize>) -> Self {
         let path = out.join("rates.json");
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         Self {
             path,
+            images,
             ..serde_json::from_str(&text).unwrap_or_default()
         }
     }
 
     fn key(config: &TrainConfig) -> String {
+        let spec = config.spec.as_ref().map(|spec| {
+            let text = serde_json::to_string(spec).unwrap_or_default();
+            hw_core::files::sha256_hex(text.as_bytes())[..8].to_string()
+        });
         format!(
-            "{}/{}/{}",
+            "{}/{}/{}/{}",
             config.model,
+            spec.unwrap_or_default(),
             config.batch,
             config.preprocess.steps.len()
         )
     }
 
-    /// Expected seconds of a whole run.
-    pub(crate) fn seconds(&self, config: &TrainConfig) -> f64 {
-        let images = config.limit.unwrap_or(60_000) * config.epochs;
-        let rate = self
-            .rates
-            .get(&Self::key(config))
-            .copied()
-            .unwrap_or_else(|| {
-                let macs = config
-                    .model_spec([1, 28, 28], 10)
-                    .and_then(|spec| Ok(spec.resolve()?.macs()))
-                    .unwrap_or(1_000_000);
-                FIRST_GUESS * rayon::current_num_threads() as f64 / (3 * macs + 1_000_000) as f64
-            });
-        OVERHEAD + images as f64 / rate
+    /// Expected seconds of a whole run whose network is `network` unless the configuration has its
+    /// own.
+    pub(crate) fn seconds(&self, config: &TrainConfig, network: Option<&ModelSpec>) -> f64 {
+        let all = self.images.get(&config.dataset.to_string()).copied();
+        let all = all.unwrap_or(USUAL) as f64 * (1.0 - config.val_fraction);
+        let each = config.limit.map_or(all, |limit| all.min(limit as f64));
+        let an_image = match self.rates.get(&Self::key(config)) {
+            Some(rate) => 1.0 / rate,
+            None => {
+                let network = config.spec.as_ref().or(network);
+                let guess = network.and_then(|spec| seconds_an_image(spec, config.batch));
+                guess.unwrap_or(1e-4)
+            }
+        };
+        OVERHEAD + each * config.epochs as f64 * an_image
     }
 
     /// Takes note of a finished run.
@@ -69,4 +80,18 @@ impl Estimator {
             let _ = hw_core::files::write_whole(&self.path, text.as_bytes());
         }
     }
+}
+
+/// Bytes that training a network takes at most, data sets not counted: three copies of every
+/// layer's output for the batch (or for testing), and five of every weight.
+pub(crate) fn bytes(network: &ModelSpec, batch: usize) -> u64 {
+    let Ok(model) = network.resolve() else {
+        return 0;
+    };
+    let outputs = model
+        .flat()
+        .iter()
+        .map(|l| l.output.iter().product::<usize>())
+        .sum::<usize>();
+    4 * (3 * outputs * batch.max(256) + 5 * model.parameter_count()) as u64
 }

@@ -1,60 +1,46 @@
-//! Running the jobs: train, test, keep; skip what is already there.
+//! Running the jobs: the longest first, as many at a time as there is memory for; train, test,
+//! keep; skip what is already there.
 
+use super::data::DataCache;
 use super::estimate::Estimator;
 use super::jobs::Job;
+use super::measure::Measurer;
 use super::paper::Paper;
-use super::results::{Failure, JobResult, Mistake, RunResult, VariantResult};
+use super::results::{Failure, JobResult, RunResult};
 use crate::progress::Progress;
 use anyhow::{Context, Result, anyhow};
 use hw_core::CancelToken;
-use hw_data::{DataDirs, Dataset, DatasetId, Loader, LoaderConfig, Preprocess, Split};
-use hw_train::{DataStamp, Event, Experiment, Machine, RunOptions, TrainConfig};
-use std::collections::HashMap;
+use hw_data::Split;
+use hw_train::{Event, Experiment, RunOptions, TrainConfig};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-/// Images a batch when testing.
-const TEST_BATCH: usize = 250;
-/// Mistakes kept for the report.
-const MISTAKES: usize = 24;
-/// File of a run's test results.
-const TEST_RESULT: &str = "test.json";
-
-/// Data sets, each loaded once.
-pub(crate) struct DataCache {
-    dirs: DataDirs,
-    loaded: HashMap<(String, Split), Arc<Dataset>>,
-}
-
-impl DataCache {
-    /// An empty cache over these folders.
-    pub(crate) fn new(dirs: DataDirs) -> Self {
-        Self {
-            dirs,
-            loaded: HashMap::new(),
-        }
-    }
-
-    /// The data set, loaded at most once.
-    pub(crate) fn get(&mut self, id: &DatasetId, split: Split) -> Result<Arc<Dataset>> {
-        let key = (id.to_string(), split);
-        if let Some(data) = self.loaded.get(&key) {
-            return Ok(Arc::clone(data));
-        }
-        let data = Arc::new(hw_data::load(id, split, &self.dirs)?);
-        self.loaded.insert(key, Arc::clone(&data));
-        Ok(data)
-    }
-}
+/// How often waiting workers look at the clock.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Runs everything and keeps it under `out/runs`.
 pub(crate) struct Executor<'a> {
     pub(crate) papers: &'a [Paper],
     pub(crate) out: &'a Path,
-    pub(crate) data: DataCache,
+    pub(crate) data: &'a DataCache,
     pub(crate) cancel: CancelToken,
-    pub(crate) estimator: Estimator,
-    pub(crate) progress: Progress,
+    pub(crate) estimator: Mutex<Estimator>,
+    pub(crate) progress: Mutex<Progress>,
+    pub(crate) workers: Workers,
+    /// When to stop and report what there is.
+    pub(crate) deadline: Option<Instant>,
+}
+
+/// How runs share the machine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Workers {
+    /// Runs at a time.
+    pub(crate) count: usize,
+    /// Threads each.
+    pub(crate) threads: usize,
+    /// Bytes for all runs together.
+    pub(crate) memory: u64,
 }
 
 /// A job was stopped by the user.
@@ -62,93 +48,234 @@ pub(crate) struct Executor<'a> {
 #[error("stopped")]
 pub(crate) struct Stopped;
 
+/// A piece of work: one training with its test, or one learning rate of a search.
+struct Task {
+    job: usize,
+    /// Position among the job's search runs; `None` for a seed.
+    search: Option<usize>,
+    config: TrainConfig,
+    /// Expected seconds.
+    seconds: f64,
+    /// Expected bytes.
+    bytes: u64,
+    /// Equal runs have equal keys and are never run at the same time.
+    key: String,
+}
+
+/// What is to be done, what is being done, and what came of it.
+struct Board {
+    waiting: Vec<Task>,
+    running: Vec<(String, u64)>,
+    results: Vec<JobResult>,
+    stopped: bool,
+}
+
 impl Executor<'_> {
     /// All results, in the order of the jobs; a failed run is in its result and stops nothing.
     ///
     /// # Errors
     /// [`Stopped`] when the user asked for it.
-    pub(crate) fn run(&mut self, jobs: &[Job]) -> Result<Vec<JobResult>> {
-        let mut results = Vec::new();
-        for job in jobs {
-            results.push(self.job(job)?);
+    pub(crate) fn run(&self, jobs: &[Job]) -> Result<Vec<JobResult>> {
+        let board = Mutex::new(self.board(jobs));
+        let changed = Condvar::new();
+        std::thread::scope(|scope| {
+            for _ in 0..self.workers.count {
+                scope.spawn(|| self.work(jobs, &board, &changed));
+            }
+        });
+        lock(&self.progress).finish();
+        let mut board = board.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if board.stopped && !self.time_is_up() {
+            return Err(anyhow!(Stopped));
         }
-        self.progress.finish();
-        Ok(results)
+        for task in board.waiting {
+            let failures = &mut board.results[task.job].failures;
+            failures.push(Failure {
+                seed: task.search.is_none().then_some(task.config.seed),
+                problem: "not run yet: the time was up".into(),
+            });
+        }
+        for result in &mut board.results {
+            result.seeds.sort_by_key(|seed| seed.config.seed);
+        }
+        Ok(board.results)
     }
 
-    fn job(&mut self, job: &Job) -> Result<JobResult> {
-        let mut result = JobResult::new(job);
-        let learning_rate = match self.search(job) {
-            Ok(found) => found,
-            Err(error) if error.is::<Stopped>() => return Err(error),
-            Err(error) => {
-                result.failures.push(self.failure(job, None, &error));
-                return Ok(result);
-            }
+    fn board(&self, jobs: &[Job]) -> Board {
+        let mut board = Board {
+            waiting: Vec::new(),
+            running: Vec::new(),
+            results: jobs.iter().map(JobResult::new).collect(),
+            stopped: false,
         };
-        if let Some(search) = learning_rate {
-            result.search = search;
-        }
-        for config in &job.configs {
-            let mut config = config.clone();
-            if let Some(best) = result.chosen_rate() {
-                config.learning_rate = best;
+        for (index, job) in jobs.iter().enumerate() {
+            if let Some(problem) = &job.problem {
+                self.note(&format!("{}: {problem}", job.decl.id));
+                board.results[index].failures.push(Failure {
+                    seed: None,
+                    problem: problem.clone(),
+                });
+                continue;
             }
-            let expected = self.estimator.seconds(&config);
-            match self.seed(job, &config) {
-                Ok(seed) => result.seeds.push(seed),
-                Err(error) if error.is::<Stopped>() => return Err(error),
-                Err(error) => {
-                    let failure = self.failure(job, Some(config.seed), &error);
-                    result.failures.push(failure);
-                }
+            for (position, config) in job.search.iter().enumerate() {
+                let task = self.task(index, job, Some(position), config.clone());
+                board.waiting.push(task);
             }
-            self.progress.add(expected);
+            if job.search.is_empty() {
+                let seeds = job.configs.iter();
+                board
+                    .waiting
+                    .extend(seeds.map(|c| self.task(index, job, None, c.clone())));
+            }
         }
-        Ok(result)
+        board
     }
 
-    fn failure(&self, job: &Job, seed: Option<u64>, error: &anyhow::Error) -> Failure {
-        let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
-        let problem = chain.join(": ");
-        let seed_text = seed.map(|seed| format!(" seed {seed}")).unwrap_or_default();
-        self.progress
-            .note(&format!("failed: {}{seed_text}: {problem}", job.decl.id));
-        Failure { seed, problem }
+    fn task(&self, index: usize, job: &Job, search: Option<usize>, config: TrainConfig) -> Task {
+        let network = config.spec.as_ref().or(job.network.as_ref());
+        Task {
+            job: index,
+            search,
+            seconds: lock(&self.estimator).seconds(&config, job.network.as_ref()),
+            bytes: network.map_or(0, |network| super::estimate::bytes(network, config.batch)),
+            key: serde_json::to_string(&config).unwrap_or_default(),
+            config,
+        }
     }
 
-    /// Validation accuracy of every learning rate to choose from; the best one wins, the smaller of
-    /// equals.
-    fn search(&mut self, job: &Job) -> Result<Option<Vec<(f32, f64)>>> {
-        if job.search.is_empty() {
-            return Ok(None);
+    /// What one worker does until nothing is left.
+    fn work(&self, jobs: &[Job], board: &Mutex<Board>, changed: &Condvar) {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.workers.threads);
+        let Ok(pool) = pool.build() else {
+            self.note("a worker's threads cannot be started; going on with fewer workers");
+            return;
+        };
+        while let Some(task) = self.next(board, changed) {
+            let outcome = pool.install(|| self.perform(&jobs[task.job], &task));
+            let mut board = lock(board);
+            board.running.retain(|(key, _)| *key != task.key);
+            self.take_note(jobs, &mut board, task, outcome);
+            drop(board);
+            changed.notify_all();
         }
-        let mut tried = Vec::new();
-        for config in &job.search {
-            let expected = self.estimator.seconds(config);
-            let what = format!("{}, trying rate {}", job.decl.id, config.learning_rate);
-            let (_, outcome) = match self.train(config, &what) {
-                Ok(done) => done,
-                Err(error) if error.is::<Stopped>() => return Err(error),
+        changed.notify_all();
+    }
+
+    /// The longest task that can start now; waits for one; `None` when all is done or stopped.
+    fn next(&self, board: &Mutex<Board>, changed: &Condvar) -> Option<Task> {
+        let mut board = lock(board);
+        loop {
+            if self.time_is_up() {
+                self.cancel.cancel();
+            }
+            if board.stopped || self.cancel.is_cancelled() {
+                board.stopped = true;
+                return None;
+            }
+            if board.waiting.is_empty() && board.running.is_empty() {
+                return None;
+            }
+            if let Some(index) = self.longest(&board) {
+                let task = board.waiting.swap_remove(index);
+                board.running.push((task.key.clone(), task.bytes));
+                return Some(task);
+            }
+            let waited = changed.wait_timeout(board, LOOK);
+            board = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn longest(&self, board: &Board) -> Option<usize> {
+        let used: u64 = board.running.iter().map(|(_, bytes)| bytes).sum();
+        let fits = |task: &Task| {
+            board.running.is_empty() || used.saturating_add(task.bytes) <= self.workers.memory
+        };
+        let free = |task: &Task| board.running.iter().all(|(key, _)| *key != task.key);
+        let ready = board.waiting.iter().enumerate();
+        let ready = ready.filter(|(_, task)| fits(task) && free(task));
+        let longest = ready.max_by(|(_, a), (_, b)| a.seconds.total_cmp(&b.seconds));
+        longest.map(|(index, _)| index)
+    }
+
+    fn time_is_up(&self) -> bool {
+        self.deadline
+            .is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Files an outcome; the last learning rate of a search makes its seeds ready.
+    fn take_note(&self, jobs: &[Job], board: &mut Board, task: Task, outcome: Result<Done>) {
+        lock(&self.progress).add(task.seconds);
+        let job = &jobs[task.job];
+        let rate = task.config.learning_rate;
+        match (outcome, task.search) {
+            (Err(error), _) if error.is::<Stopped>() => {
+                board.stopped = true;
+                board.waiting.push(task);
+                return;
+            }
+            (Ok(Done::Seed(seed)), _) => board.results[task.job].seeds.push(*seed),
+            (Ok(Done::Rate(accuracy)), _) => board.results[task.job].search.push((rate, accuracy)),
+            (Err(error), Some(_)) => {
                 // A rate that diverges is a rate that loses.
-                Err(error) => {
-                    self.progress.note(&format!("{what}: {error}"));
-                    tried.push((config.learning_rate, 0.0));
-                    self.progress.add(expected);
-                    continue;
-                }
-            };
-            let scores = outcome
-                .history
-                .iter()
-                .filter_map(|e| Some(e.validation?.accuracy));
-            tried.push((config.learning_rate, scores.fold(0.0, f64::max)));
-            self.progress.add(expected);
+                self.note(&format!("{}, trying rate {rate}: {error:#}", job.decl.id));
+                board.results[task.job].search.push((rate, 0.0));
+            }
+            (Err(error), None) => {
+                let (seed, problem) = (task.config.seed, format!("{error:#}"));
+                self.note(&format!("failed: {} seed {seed}: {problem}", job.decl.id));
+                board.results[task.job].failures.push(Failure {
+                    seed: Some(seed),
+                    problem,
+                });
+            }
         }
-        Ok(Some(tried))
+        let result = &mut board.results[task.job];
+        if task.search.is_some() && result.search.len() == job.search.len() {
+            result.search.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let Some(best) = result.chosen_rate() else {
+                return;
+            };
+            for config in &job.configs {
+                let config = TrainConfig {
+                    learning_rate: best,
+                    ..config.clone()
+                };
+                board.waiting.push(self.task(task.job, job, None, config));
+            }
+        }
     }
 
-    fn train(&mut self, config: &TrainConfig, what: &str) -> Result<(PathBuf, hw_train::Outcome)> {
+    fn note(&self, message: &str) {
+        lock(&self.progress).note(message);
+    }
+
+    fn perform(&self, job: &Job, task: &Task) -> Result<Done> {
+        let id = &job.decl.id;
+        let config = &task.config;
+        let what = match task.search {
+            Some(_) => format!("{id}, trying rate {}", config.learning_rate),
+            None => format!("{id}, seed {}", config.seed),
+        };
+        let (folder, outcome) = self.train(task, &what)?;
+        if task.search.is_some() {
+            let scores = outcome.history.iter();
+            let scores = scores.filter_map(|e| Some(e.validation?.accuracy));
+            return Ok(Done::Rate(scores.fold(0.0, f64::max)));
+        }
+        lock(&self.progress).say(0.0, &format!("{what}, testing"));
+        let measurer = Measurer {
+            data: self.data,
+            job,
+            config,
+            folder: &folder,
+            beside: self.workers.count - 1,
+        };
+        let variants = self.papers[job.paper].variants_of(id);
+        Ok(Done::Seed(Box::new(measurer.complete(outcome, &variants)?)))
+    }
+
+    fn train(&self, task: &Task, what: &str) -> Result<(PathBuf, hw_train::Outcome)> {
+        let config = &task.config;
         let train = self.data.get(&config.dataset, Split::Train)?;
         let test = match config.probe {
             Some(_) => Some(self.data.get(&config.dataset, Split::Test)?),
@@ -156,10 +283,11 @@ impl Executor<'_> {
         };
         let experiment = Experiment::new(config.clone(), train, test)?;
         let folder = self.out.join("runs").join(experiment.id());
-        let expected = self.estimator.seconds(config);
         let steps = experiment.steps().max(1) as f64;
-        let progress = &mut self.progress;
         let mut observer = |event: &Event| {
+            if self.time_is_up() {
+                self.cancel.cancel();
+            }
             let (epoch, step, detail) = match event {
                 Event::Started { .. } => (1, 0, String::new()),
                 Event::Step {
@@ -176,139 +304,166 @@ impl Executor<'_> {
                 _ => return,
             };
             let share = step as f64 / steps;
-            let epochs = config.epochs;
-            let message = format!("{what}, epoch {epoch}/{epochs}{detail}");
-            progress.say(share * expected, &message);
+            let message = format!("{what}, epoch {epoch}/{}{detail}", config.epochs);
+            lock(&self.progress).say(share * task.seconds, &message);
         };
         let mut options = RunOptions::new(&mut observer);
         options.cancel = self.cancel.clone();
-        let outcome = experiment.complete(&folder, options)?;
+        let outcome = experiment
+            .complete(&folder, options)
+            .with_context(|| format!("training in {}", folder.display()))?;
         if !outcome.finished {
             return Err(anyhow!(Stopped));
         }
         if !outcome.partly_timed() {
-            self.estimator.learn(config, &outcome);
+            lock(&self.estimator).learn(config, &outcome);
         }
         Ok((folder, outcome))
     }
+}
 
-    fn seed(&mut self, job: &Job, config: &TrainConfig) -> Result<RunResult> {
-        let what = format!("{}, seed {}", job.decl.id, config.seed);
-        let (folder, outcome) = self.train(config, &what)?;
-        let test = self.data.get(&config.dataset, Split::Test)?;
-        let variants = self.papers[job.paper].variants_of(&job.decl.id);
-        let path = folder.join(TEST_RESULT);
-        let known = std::fs::read_to_string(&path)
-            .ok()
-            .and_then(|text| serde_json::from_str::<RunResult>(&text).ok())
-            .filter(|known| known.test.sha256 == test.checksum);
-        let mut result = match known {
-            Some(known) => known,
-            None => {
-                self.progress.say(0.0, &format!("{what}, testing"));
-                self.measure(&folder, config, &test, outcome)?
-            }
+/// What came of a task.
+enum Done {
+    Seed(Box<RunResult>),
+    /// Validation accuracy of a learning rate.
+    Rate(f64),
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reproduce::jobs::{Selection, plan, tests::args};
+    use crate::reproduce::paper;
+    use crate::reproduce::results::PaperResults;
+    use hw_data::DataDirs;
+
+    /// Two equal runs, one that cannot be configured, one that diverges, one with a search.
+    const PAPER: &str = r#"
+        slug = "tiny"
+        title = "t"
+        citation = "c"
+        about = "a"
+        main_run = "a"
+        [profiles.smoke]
+        seeds = 2
+        images = 200
+        test_images = 100
+        search_epochs = 1
+        [[run]]
+        id = "a"
+        model = "ann-bn"
+        dataset = "emnist-letters"
+        optimizer = { name = "adam" }
+        learning_rate = 0.003
+        batch = 20
+        epochs = 2
+        val_fraction = 0.1
+        [[run]]
+        id = "equal"
+        like = "a"
+        [[run]]
+        id = "unknown"
+        like = "a"
+        optimizer = { name = "magic" }
+        [[run]]
+        id = "diverges"
+        like = "a"
+        model = "lenet5"
+        optimizer = { name = "sgd" }
+        learning_rate = 1e30
+        [[run]]
+        id = "searched"
+        like = "a"
+        tune = [0.001, 0.003]
+        [[variant]]
+        id = "merged"
+        dataset = "emnist-bymerge"
+        [[variant]]
+        id = "merged-clean"
+        dataset = "emnist-bymerge"
+        leak_free = true
+        [[section]]
+        title = "s"
+        text = "x"
+        [[section.table]]
+        id = "t"
+        caption = "c"
+        rows_title = "r"
+        columns = ["own", "other", "clean", "shared"]
+        [[section.table.row]]
+        label = "a"
+        cells = [
+          { value = "a.accuracy" }, { value = "a@merged.accuracy" },
+          { value = "a@merged-clean.test_images" }, { value = "a@merged.shared" },
+        ]
+        [[claim]]
+        id = "1"
+        text = "c"
+        checks = ["a.accuracy > equal.accuracy"]
+    "#;
+
+    #[test]
+    fn equal_runs_are_run_once_and_a_failed_run_stops_nothing() {
+        let papers = [paper::parse(PAPER).unwrap()];
+        let selection = Selection::parse(None, &papers).unwrap();
+        let data = DataCache::new(DataDirs::default(), true);
+        let jobs = plan(
+            &papers,
+            &selection,
+            &args(crate::args::Profile::Smoke),
+            &data,
+        )
+        .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let executor = Executor {
+            papers: &papers,
+            out: folder.path(),
+            data: &data,
+            cancel: CancelToken::new(),
+            estimator: Mutex::new(Estimator::open(folder.path(), Default::default())),
+            progress: Mutex::new(Progress::new(1.0)),
+            workers: Workers {
+                count: 2,
+                threads: 1,
+                memory: 1,
+            },
+            deadline: None,
         };
-        let mut changed = false;
-        for variant in variants {
-            if result
-                .variants
+        let results = executor.run(&jobs).unwrap();
+        let paper = PaperResults {
+            jobs: results.iter().collect(),
+        };
+        let of = |id: &str| paper.job(id).unwrap();
+        let ids = |id: &str| {
+            of(id)
+                .seeds
                 .iter()
-                .any(|known| known.id == variant.id && known.steps == variant.steps)
-            {
-                continue;
-            }
-            let preprocess = Preprocess {
-                steps: variant.steps.clone(),
-                ..config.preprocess.clone()
-            };
-            let trained = hw_train::checkpoint::open(&folder, &candle_core::Device::Cpu)?;
-            let loader = test_loader(&test, preprocess, config.seed)?;
-            let metrics = hw_eval::evaluate(&hw_eval::network::predict(&trained.network, &loader)?);
-            result.variants.retain(|known| known.id != variant.id);
-            result.variants.push(VariantResult {
-                id: variant.id.clone(),
-                steps: variant.steps.clone(),
-                metrics,
-            });
-            changed = true;
-        }
-        if changed || !path.exists() {
-            let text = serde_json::to_string_pretty(&result).context("test results as JSON")?;
-            hw_core::files::write_whole(&path, text.as_bytes())?;
-        }
-        Ok(result)
+                .map(|s| s.run.clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!((ids("a"), ids("a").len()), (ids("equal"), 2));
+        assert!(of("unknown").failures[0].problem.contains("magic"));
+        assert!(of("diverges").failures[0].problem.contains("diverged"));
+        assert_eq!(of("searched").search.len(), 2);
+        assert_eq!(of("searched").seeds.len(), 2);
+        // Letters come from the bymerge split, so its test images are mostly new to them.
+        let value = |term: &str| paper.values(&term.parse().unwrap()).unwrap().values;
+        assert!(value("a@merged.shared").iter().all(|&share| share < 0.01));
+        assert!(
+            value("a@merged-clean.test_images")
+                .iter()
+                .all(|&n| n > 10.0 && n <= 100.0)
+        );
+        assert!(of("a").scale().contains("200 of "), "{}", of("a").scale());
+        // Again: everything is there already.
+        let again = executor.run(&jobs).unwrap();
+        assert_eq!(
+            again[0].seeds[0].test_seconds,
+            results[0].seeds[0].test_seconds
+        );
     }
-
-    fn measure(
-        &self,
-        folder: &Path,
-        config: &TrainConfig,
-        test: &Arc<Dataset>,
-        outcome: hw_train::Outcome,
-    ) -> Result<RunResult> {
-        let trained = hw_train::checkpoint::open(folder, &candle_core::Device::Cpu)?;
-        let loader = test_loader(test, config.preprocess.clone(), config.seed)?;
-        let predictions = hw_eval::network::predict(&trained.network, &loader)?;
-        let resolved = trained.network.resolved();
-        Ok(RunResult {
-            run: trained.stamp.run.clone(),
-            config: config.clone(),
-            train_images: outcome.history.last().map_or(0, |epoch| epoch.train.images),
-            data: trained.stamp.data.clone(),
-            test: DataStamp::of(test),
-            classes: trained.stamp.classes.clone(),
-            metrics: hw_eval::evaluate(&predictions),
-            mistakes: mistakes(&predictions),
-            variants: Vec::new(),
-            train_seconds: (!outcome.partly_timed()).then(|| outcome.seconds()),
-            history: outcome.history,
-            latency: hw_eval::network::time(&trained.network, &loader, 1, 100)?,
-            throughput: hw_eval::network::time(&trained.network, &loader, 256, 12)?,
-            parameters: resolved.parameter_count() as u64,
-            macs: resolved.macs(),
-            layers: super::layers::paper_layers(resolved).len() as u64,
-            input: resolved.spec.input,
-            machine: Machine::current(),
-        })
-    }
-}
-
-fn test_loader(test: &Arc<Dataset>, preprocess: Preprocess, seed: u64) -> Result<Loader> {
-    let config = LoaderConfig {
-        batch: TEST_BATCH,
-        preprocess,
-        augment_seed: seed,
-        ..LoaderConfig::default()
-    };
-    Ok(Loader::new(
-        Arc::clone(test),
-        (0..test.len() as u32).collect(),
-        config,
-    )?)
-}
-
-/// The wrong answers, most confident first.
-fn mistakes(predictions: &hw_eval::Predictions) -> Vec<Mistake> {
-    let predicted = predictions.predicted();
-    let confidence = predictions.confidence();
-    let mut wrong: Vec<Mistake> = predictions
-        .labels()
-        .iter()
-        .enumerate()
-        .filter(|(index, label)| predicted[*index] != **label)
-        .map(|(index, label)| Mistake {
-            index,
-            label: *label,
-            predicted: predicted[index],
-            confidence: confidence[index],
-        })
-        .collect();
-    wrong.sort_by(|a, b| {
-        b.confidence
-            .total_cmp(&a.confidence)
-            .then(a.index.cmp(&b.index))
-    });
-    wrong.truncate(MISTAKES);
-    wrong
 }

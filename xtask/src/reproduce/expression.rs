@@ -1,5 +1,13 @@
-//! The little language of papers' declarations: `run@variant.metric`, and claims over such terms,
-//! `a.accuracy > b.accuracy`, `a.accuracy > 99.05%`, `a.accuracy > max(b.accuracy, c.accuracy)`.
+//! The little language of papers' declarations: `run@variant.metric`, and claims over such terms:
+//!
+//! | claim | meaning |
+//! |---|---|
+//! | `a.accuracy > b.accuracy` | greater |
+//! | `a.accuracy > b.accuracy + 5%` | greater by more than that |
+//! | `a.accuracy > 99.05%` | greater than a printed number |
+//! | `a.accuracy > max(b.accuracy, c.accuracy)` | greater than each of them |
+//! | `a.accuracy ~ b.accuracy + 10% within 3%` | the difference is about that |
+//! | `a.epoch_seconds / b.epoch_seconds ~ 10 within x2` | the ratio is about that |
 
 use hw_eval::Metric;
 use serde::Deserialize;
@@ -25,6 +33,30 @@ pub(crate) enum Quantity {
     LearningRate,
     /// Mean training loss of the last epoch.
     TrainLoss,
+    /// Training accuracy of the last epoch, as it was trained (dropout included).
+    TrainAccuracy,
+    /// Validation accuracy of the epoch whose weights are kept.
+    ValAccuracy,
+    /// Validation loss of the last epoch.
+    ValLoss,
+    /// The lowest validation loss of all epochs.
+    ValLossBest,
+    /// Seconds of training steps until the epoch whose weights are kept was over.
+    BestSeconds,
+    /// Mean seconds of training steps an epoch.
+    EpochSeconds,
+    /// Mean milliseconds a training step.
+    StepMs,
+    /// Microseconds of training an image.
+    ImageMicroseconds,
+    /// Epochs trained until early stopping or the end.
+    Epochs,
+    /// Seconds for all test images.
+    TestSeconds,
+    /// Share of the test images that are in the training set.
+    Shared,
+    /// Images that were tested on.
+    TestImages,
     /// Seconds of training steps.
     TrainSeconds,
     /// Training images a second.
@@ -45,6 +77,18 @@ pub(crate) enum Quantity {
 const QUANTITIES: &[(&str, Quantity)] = &[
     ("learning_rate", Quantity::LearningRate),
     ("train_loss", Quantity::TrainLoss),
+    ("train_accuracy", Quantity::TrainAccuracy),
+    ("val_accuracy", Quantity::ValAccuracy),
+    ("val_loss", Quantity::ValLoss),
+    ("val_loss_best", Quantity::ValLossBest),
+    ("best_seconds", Quantity::BestSeconds),
+    ("epoch_seconds", Quantity::EpochSeconds),
+    ("step_ms", Quantity::StepMs),
+    ("image_us", Quantity::ImageMicroseconds),
+    ("epochs", Quantity::Epochs),
+    ("test_seconds", Quantity::TestSeconds),
+    ("shared", Quantity::Shared),
+    ("test_images", Quantity::TestImages),
     ("train_seconds", Quantity::TrainSeconds),
     ("train_images_per_second", Quantity::TrainRate),
     ("latency_ms", Quantity::Latency),
@@ -67,13 +111,39 @@ impl Quantity {
     pub(crate) fn is_share(self) -> bool {
         match self {
             Self::Test(metric) => !matches!(metric, Metric::Brier | Metric::LogLoss),
+            Self::TrainAccuracy | Self::ValAccuracy | Self::Shared => true,
             _ => false,
         }
     }
 
-    /// Whether it is an accuracy, so that a single seed can be judged by its test images.
+    /// Whether more of it is better.
+    pub(crate) fn higher_is_better(self) -> bool {
+        match self {
+            Self::Test(metric) => metric.higher_is_better(),
+            Self::TrainAccuracy | Self::ValAccuracy | Self::TrainRate | Self::InferenceRate => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it is an accuracy, so that a single seed can be judged by its images.
     pub(crate) fn is_accuracy(self) -> bool {
-        self == Self::Test(Metric::Accuracy)
+        matches!(self, Self::Test(Metric::Accuracy) | Self::ValAccuracy)
+    }
+
+    /// Whether it is a time or a rate, which say as much about the machine as about the network.
+    pub(crate) fn is_time(self) -> bool {
+        matches!(
+            self,
+            Self::TrainSeconds
+                | Self::TrainRate
+                | Self::BestSeconds
+                | Self::EpochSeconds
+                | Self::StepMs
+                | Self::ImageMicroseconds
+                | Self::TestSeconds
+                | Self::Latency
+                | Self::InferenceRate
+        )
     }
 }
 
@@ -155,25 +225,59 @@ pub(crate) enum Side {
     Max(Vec<Term>),
 }
 
-/// "This is greater than that."
+/// What a check says.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Relation {
+    /// `greater > less + margin`.
+    Greater {
+        greater: Side,
+        less: Side,
+        margin: f64,
+    },
+    /// `a - b` is `offset`, give or take `margin`.
+    About {
+        a: Term,
+        b: Term,
+        offset: f64,
+        margin: f64,
+    },
+    /// `a / b` is `ratio`, give or take a `factor`.
+    Ratio {
+        a: Term,
+        b: Term,
+        ratio: f64,
+        factor: f64,
+    },
+}
+
+/// A part of a claim that can be checked.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Check {
     pub(crate) text: String,
-    pub(crate) greater: Side,
-    pub(crate) less: Side,
+    pub(crate) relation: Relation,
 }
 
 impl Check {
-    /// The terms on both sides.
+    /// The terms of all sides.
     pub(crate) fn terms(&self) -> impl Iterator<Item = &Term> {
-        [&self.greater, &self.less]
-            .into_iter()
-            .flat_map(|side| match side {
-                Side::Term(term) => std::slice::from_ref(term),
-                Side::Number(_) => &[],
-                Side::Max(terms) => terms.as_slice(),
-            })
+        let (first, second): (&[Term], &[Term]) = match &self.relation {
+            Relation::Greater { greater, less, .. } => (greater.terms(), less.terms()),
+            Relation::About { a, b, .. } | Relation::Ratio { a, b, .. } => {
+                (std::slice::from_ref(a), std::slice::from_ref(b))
+            }
+        };
+        first.iter().chain(second)
+    }
+}
+
+impl Side {
+    fn terms(&self) -> &[Term] {
+        match self {
+            Self::Term(term) => std::slice::from_ref(term),
+            Self::Number(_) => &[],
+            Self::Max(terms) => terms,
+        }
     }
 }
 
@@ -192,35 +296,80 @@ impl FromStr for Side {
                 .collect::<Result<_, _>>()
                 .map(Self::Max);
         }
-        let (digits, unit) = match text.strip_suffix('%') {
-            Some(digits) => (digits.trim(), 0.01),
-            None => (text, 1.0),
-        };
-        match digits.parse::<f64>() {
-            Ok(number) if number.is_finite() => Ok(Self::Number(number * unit)),
-            _ => text.parse().map(Self::Term),
+        match number(text) {
+            Some(number) => Ok(Self::Number(number)),
+            None => text.parse().map(Self::Term),
         }
     }
+}
+
+/// "99.05%" or "0.9905".
+fn number(text: &str) -> Option<f64> {
+    let (digits, unit) = match text.trim().strip_suffix('%') {
+        Some(digits) => (digits.trim(), 0.01),
+        None => (text.trim(), 1.0),
+    };
+    let number = digits.parse::<f64>().ok().filter(|n| n.is_finite());
+    number.map(|number| number * unit)
 }
 
 impl TryFrom<String> for Check {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let (greater, less) = text
-            .split_once('>')
-            .ok_or_else(|| format!("\"{text}\" is no claim; write a.metric > b.metric"))?;
-        let (greater, less): (Side, Side) = (greater.parse()?, less.parse()?);
-        match (&greater, &less) {
-            (Side::Max(_), _) => Err(format!("\"{text}\": max(...) stands on the right only")),
-            (Side::Number(_), Side::Term(_)) | (Side::Term(_), _) => Ok(Self {
-                text: text.clone(),
-                greater,
-                less,
-            }),
-            _ => Err(format!("\"{text}\" compares no run")),
-        }
+        let relation = match (text.split_once('>'), text.split_once('~')) {
+            (Some((greater, less)), None) => self::greater(&text, greater, less)?,
+            (None, Some((what, value))) => about(&text, what, value)?,
+            _ => return Err(format!("\"{text}\" is no claim; write a.metric > b.metric")),
+        };
+        Ok(Self { text, relation })
     }
+}
+
+fn greater(text: &str, greater: &str, less: &str) -> Result<Relation, String> {
+    let (less, margin) = match less.split_once(" + ") {
+        Some((less, margin)) => {
+            let margin =
+                number(margin).ok_or_else(|| format!("\"{text}\": {margin} is no margin"))?;
+            (less, margin)
+        }
+        None => (less, 0.0),
+    };
+    let (greater, less): (Side, Side) = (greater.parse()?, less.parse()?);
+    match (&greater, &less) {
+        (Side::Max(_), _) => Err(format!("\"{text}\": max(...) stands on the right only")),
+        (Side::Number(_), Side::Term(_)) | (Side::Term(_), _) => Ok(Relation::Greater {
+            greater,
+            less,
+            margin,
+        }),
+        _ => Err(format!("\"{text}\" compares no run")),
+    }
+}
+
+/// `a ~ b + 10% within 3%`, or `a / b ~ 10 within x2`.
+fn about(text: &str, what: &str, value: &str) -> Result<Relation, String> {
+    let wrong = || format!("\"{text}\": write a ~ b + 10% within 3%, or a / b ~ 10 within x2");
+    let (value, width) = value.split_once(" within ").ok_or_else(wrong)?;
+    if let Some((a, b)) = what.split_once(" / ") {
+        let factor = width.trim().strip_prefix('x').and_then(number);
+        return Ok(Relation::Ratio {
+            a: a.parse()?,
+            b: b.parse()?,
+            ratio: number(value).ok_or_else(wrong)?,
+            factor: factor.ok_or_else(wrong)?,
+        });
+    }
+    let (b, offset) = match value.split_once(" + ") {
+        Some((b, offset)) => (b, number(offset).ok_or_else(wrong)?),
+        None => (value, 0.0),
+    };
+    Ok(Relation::About {
+        a: what.parse()?,
+        b: b.parse()?,
+        offset,
+        margin: number(width).ok_or_else(wrong)?,
+    })
 }
 
 #[cfg(test)]
@@ -246,18 +395,49 @@ mod tests {
     }
 
     #[test]
+    fn every_quantity_is_read_back_by_its_name() {
+        for (name, quantity) in QUANTITIES {
+            assert_eq!(name.parse::<Quantity>().as_ref(), Ok(quantity));
+            assert_eq!(quantity.to_string(), *name);
+        }
+    }
+
+    #[test]
     fn claims_compare_runs_numbers_and_the_best_of_several() {
         let best = check("a.accuracy > max(b.accuracy, c.accuracy)").unwrap();
         assert_eq!(best.terms().count(), 3);
         let printed = check("a.accuracy > 99.05%").unwrap();
-        let Side::Number(number) = printed.less else {
+        let Relation::Greater {
+            less: Side::Number(number),
+            ..
+        } = printed.relation
+        else {
             panic!("{printed:?}")
         };
         assert!((number - 0.9905).abs() < 1e-12);
-        assert!(matches!(
-            check("99.5% > a.accuracy").unwrap().greater,
-            Side::Number(_)
-        ));
+        let goal = check("99.5% > a.accuracy").unwrap();
+        assert_eq!(goal.terms().count(), 1);
+    }
+
+    #[test]
+    fn claims_about_a_difference_or_a_ratio_say_how_much_is_about() {
+        let term = |text: &str| text.parse::<Term>().unwrap();
+        let (a, b) = (term("a.accuracy"), term("b.accuracy"));
+        let apart = check("a.accuracy ~ b.accuracy + 10% within 3%").unwrap();
+        let Relation::About { offset, margin, .. } = apart.relation else {
+            panic!("{apart:?}")
+        };
+        assert!((offset - 0.1).abs() < 1e-12 && (margin - 0.03).abs() < 1e-12);
+        let ratio = check("a.accuracy / b.accuracy ~ 8 within x2").unwrap();
+        let expected = Relation::Ratio {
+            a,
+            b,
+            ratio: 8.0,
+            factor: 2.0,
+        };
+        assert_eq!(ratio.relation, expected);
+        let margin = check("a.accuracy > b.accuracy + 5%").unwrap();
+        assert!(matches!(margin.relation, Relation::Greater { margin, .. } if margin > 0.049));
     }
 
     #[test]
@@ -268,6 +448,9 @@ mod tests {
             "a.beauty > 1",
             "1 > 2",
             "max(a.accuracy) > 1",
+            "a.accuracy ~ b.accuracy",
+            "a.accuracy / b.accuracy ~ 2 within 3%",
+            "a.accuracy > b.accuracy + much",
         ] {
             assert!(check(text).is_err(), "{text}");
         }

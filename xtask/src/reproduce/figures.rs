@@ -1,8 +1,10 @@
 //! The figures of a paper, drawn from its runs.
 
 use super::cells::number;
+use super::data::DataCache;
 use super::expression::{Quantity, Term};
 use super::layers::diagram_kind;
+use super::maps;
 use super::paper::{Curve, Figure, FigureKind};
 use super::results::{JobResult, Mistake, PaperResults, RunResult};
 use hw_data::{Dataset, Split};
@@ -13,14 +15,29 @@ use hw_report::plots::{
     Series, Style, Unit,
 };
 use hw_report::{BadgeKind, Block, format};
+use std::path::Path;
 use std::sync::Arc;
 
-/// Where a figure gets images from.
-pub(crate) type Images<'a> = &'a mut dyn FnMut(&RunResult, Split) -> Option<Arc<Dataset>>;
+/// Where figures get images and trained networks from.
+pub(crate) struct Source<'a> {
+    pub(crate) data: &'a DataCache,
+    /// The folder of the runs' folders.
+    pub(crate) runs: &'a Path,
+    /// Images on a t-SNE map.
+    pub(crate) points: usize,
+}
+
+impl Source<'_> {
+    fn test(&self, seed: &RunResult) -> Result<Arc<Dataset>, String> {
+        self.data
+            .get(&seed.config.dataset, Split::Test)
+            .map_err(|error| format!("{error:#}"))
+    }
+}
 
 /// The figure as blocks of a report; a paragraph saying why, where it cannot be drawn.
-pub(crate) fn draw(figure: &Figure, results: &PaperResults<'_>, images: Images<'_>) -> Vec<Block> {
-    match try_draw(figure, results, images) {
+pub(crate) fn draw(figure: &Figure, results: &PaperResults<'_>, source: &Source<'_>) -> Vec<Block> {
+    match try_draw(figure, results, source) {
         Ok(blocks) => blocks,
         Err(reason) => {
             vec![Block::paragraph(format!(
@@ -31,72 +48,48 @@ pub(crate) fn draw(figure: &Figure, results: &PaperResults<'_>, images: Images<'
     }
 }
 
+/// The first seed of a run, or why there is none.
+fn first_seed(job: &JobResult) -> Result<&RunResult, String> {
+    job.seeds.first().ok_or_else(|| match job.failures.first() {
+        Some(failure) => failure.problem.clone(),
+        None => "its run has no result".to_string(),
+    })
+}
+
 fn try_draw(
     figure: &Figure,
     results: &PaperResults<'_>,
-    images: Images<'_>,
+    source: &Source<'_>,
 ) -> Result<Vec<Block>, String> {
-    let jobs: Vec<&JobResult> = figure
-        .runs
-        .iter()
-        .filter_map(|id| results.job(id))
-        .collect();
+    let jobs: Vec<&JobResult> = figure.run_ids().filter_map(|id| results.job(id)).collect();
     let first = || {
-        let job = jobs.first().ok_or("its run was not run")?;
-        let seed = job
-            .seeds
-            .first()
-            .ok_or_else(|| match job.failures.first() {
-                Some(failure) => failure.problem.clone(),
-                None => "its run has no result".to_string(),
-            })?;
-        Ok::<_, String>((*job, seed))
+        let job = *jobs.first().ok_or("its run was not run")?;
+        Ok::<_, String>((job, first_seed(job)?))
     };
     match figure.kind {
         FigureKind::Bars => bars(figure, results),
-        FigureKind::Samples => {
-            let (job, seed) = first()?;
-            let test = images(seed, Split::Test).ok_or("the images cannot be read")?;
-            Ok(vec![picture(
-                figure,
-                job,
-                "Example images of each class.",
-                &samples(&test),
-            )])
-        }
+        FigureKind::Samples => all_samples(figure, &jobs, source),
         FigureKind::Layers => {
-            let (job, seed) = first()?;
-            let diagram = diagram(seed)?;
-            Ok(vec![picture(
-                figure,
-                job,
-                "The layers with their output shapes.",
+            let job = *jobs.first().ok_or("its run was not run")?;
+            let diagram = diagram(job)?;
+            let caption = figure.caption.as_str();
+            let alt = "The layers with their output shapes.";
+            Ok(vec![Block::Figure(hw_report::Figure::new(
+                figure.id.clone(),
+                caption,
+                alt,
                 &diagram,
-            )])
+            ))])
         }
         FigureKind::Curves => curves(figure, &jobs),
         FigureKind::Losses => {
             let (job, seed) = first()?;
             losses(figure, job, seed)
         }
-        FigureKind::Confusion => {
-            let (job, seed) = first()?;
-            let k = seed.classes.len();
-            let counts = (0..k).map(|truth| seed.metrics.confusion.row(truth).to_vec());
-            let matrix = ConfusionMatrix::new(seed.classes.clone(), counts.collect());
-            let worst = matrix.worst(1);
-            let alt = match worst.first() {
-                Some(w) => format!(
-                    "Confusion matrix; the most frequent error is {} taken for {}, {} times.",
-                    seed.classes[w.truth], seed.classes[w.predicted], w.count
-                ),
-                None => "Confusion matrix without any error.".into(),
-            };
-            Ok(vec![picture(figure, job, &alt, &matrix)])
-        }
+        FigureKind::Confusion => confusions(figure, results),
         FigureKind::Errors => {
             let (job, seed) = first()?;
-            let test = images(seed, Split::Test).ok_or("the images cannot be read")?;
+            let test = source.test(seed)?;
             let grid = ImageGrid::new(seed.mistakes.iter().map(|m| mistake(m, seed, &test)));
             let total = seed.metrics.samples - seed.metrics.correct;
             let alt = format!("The most confident of {total} wrong answers.");
@@ -118,10 +111,195 @@ fn try_draw(
         }
         FigureKind::Lines => lines(figure, results),
         FigureKind::Pareto => pareto(figure, results),
+        FigureKind::ClassCounts => class_counts(figure, source),
+        FigureKind::ClassRecall => class_recall(figure, results),
+        FigureKind::Map => {
+            let (job, seed) = first()?;
+            maps::draw(figure, job, seed, source)
+        }
+        FigureKind::Swish => Ok(vec![swish(figure)]),
     }
 }
 
-fn picture(figure: &Figure, job: &JobResult, alt: &str, plot: &dyn Plot) -> Block {
+/// Examples of each run's test set, one picture a data set.
+fn all_samples(
+    figure: &Figure,
+    jobs: &[&JobResult],
+    source: &Source<'_>,
+) -> Result<Vec<Block>, String> {
+    let mut blocks = Vec::new();
+    for (index, job) in jobs.iter().enumerate() {
+        let test = source.test(first_seed(job)?)?;
+        let mut part = hw_report::Figure::new(
+            format!("{}-{}", figure.id, index + 1),
+            format!("{} {}.", figure.caption, test.id),
+            "Example images of each class.",
+            &samples(&test),
+        );
+        if jobs.len() == 1 {
+            part.id.clone_from(&figure.id);
+        }
+        blocks.push(Block::Figure(part));
+    }
+    Ok(blocks)
+}
+
+/// One confusion matrix for each `run` or `run@variant`.
+fn confusions(figure: &Figure, results: &PaperResults<'_>) -> Result<Vec<Block>, String> {
+    let mut blocks = Vec::new();
+    for (index, name) in figure.runs.iter().enumerate() {
+        let (run, variant) = match name.split_once('@') {
+            Some((run, variant)) => (run, Some(variant)),
+            None => (name.as_str(), None),
+        };
+        let job = results.job(run).ok_or("its run was not run")?;
+        let seed = first_seed(job)?;
+        let (metrics, classes, tested) = match variant {
+            None => (&seed.metrics, &seed.classes, seed.test.dataset.as_str()),
+            Some(id) => {
+                let found = seed.variants.iter().find(|variant| variant.id == id);
+                let found = found.ok_or_else(|| format!("{name} was not measured"))?;
+                (&found.metrics, &found.classes, found.test.dataset.as_str())
+            }
+        };
+        let counts = (0..classes.len()).map(|truth| metrics.confusion.row(truth).to_vec());
+        let matrix = ConfusionMatrix::new(classes.clone(), counts.collect());
+        let worst = matrix.worst(1);
+        let alt = match worst.first() {
+            Some(w) => format!(
+                "Confusion matrix; the most frequent error is {} taken for {}, {} times.",
+                classes[w.truth], classes[w.predicted], w.count
+            ),
+            None => "Confusion matrix without any error.".into(),
+        };
+        let what = match figure.runs.len() {
+            1 => String::new(),
+            _ => format!(" {} / {tested}{}", seed.data.dataset, noted(variant)),
+        };
+        let mut part = Figure {
+            id: format!("{}-{}", figure.id, index + 1),
+            caption: format!("{}{what}", figure.caption),
+            ..Figure::like(figure)
+        };
+        if figure.runs.len() == 1 {
+            part.id.clone_from(&figure.id);
+        }
+        blocks.push(picture(&part, job, &alt, &matrix));
+    }
+    Ok(blocks)
+}
+
+fn noted(variant: Option<&str>) -> String {
+    variant.map_or_else(String::new, |variant| format!(" ({variant})"))
+}
+
+/// How many images each class has, one picture a data set.
+fn class_counts(figure: &Figure, source: &Source<'_>) -> Result<Vec<Block>, String> {
+    let mut blocks = Vec::new();
+    for id in &figure.datasets {
+        let counts = |split| {
+            let data = source.data.get(id, split);
+            data.map_err(|error| format!("{error:#}"))
+        };
+        let (train, test) = (counts(Split::Train)?, counts(Split::Test)?);
+        let total = train.class_counts().into_iter().zip(test.class_counts());
+        let axis = Axis::new("images").unit(Unit::Count);
+        let mut chart = Comparison::new(Style::Bars, axis);
+        for (name, (train, test)) in train.classes.iter().zip(total) {
+            let count = Estimate::exact((train + test) as f64);
+            chart = chart.row(ComparisonRow::new(name.clone(), Some(count)));
+        }
+        let edition = &train.edition;
+        let part = hw_report::Figure::new(
+            format!("{}-{id}", figure.id),
+            format!(
+                "{} {} ({edition}), training and test.",
+                figure.caption, train.id
+            ),
+            "Images of each class.",
+            &chart,
+        );
+        let title = format!("{}: images a class", train.id);
+        blocks.push(Block::details(title, vec![Block::Figure(part)]));
+    }
+    Ok(blocks)
+}
+
+/// The share of each class that is recognised, one series a run.
+fn class_recall(figure: &Figure, results: &PaperResults<'_>) -> Result<Vec<Block>, String> {
+    let mut classes: Vec<String> = Vec::new();
+    let mut names = Vec::new();
+    let mut columns: Vec<Vec<Option<Estimate>>> = Vec::new();
+    let mut jobs = Vec::new();
+    for name in &figure.runs {
+        let (run, variant) = match name.split_once('@') {
+            Some((run, variant)) => (run, Some(variant)),
+            None => (name.as_str(), None),
+        };
+        let Some(job) = results.job(run) else {
+            continue;
+        };
+        let mut of_seeds: Vec<Vec<Option<f64>>> = Vec::new();
+        for seed in &job.seeds {
+            let found = variant.map(|id| seed.variants.iter().find(|known| known.id == id));
+            let (metrics, names) = match found {
+                None => (&seed.metrics, &seed.classes),
+                Some(Some(found)) => (&found.metrics, &found.classes),
+                Some(None) => continue,
+            };
+            classes.clone_from(names);
+            let recall =
+                |class: &hw_eval::ClassScores| (class.support > 0).then_some(class.scores.recall);
+            of_seeds.push(metrics.report.per_class.iter().map(recall).collect());
+        }
+        let column = (0..classes.len()).map(|class| {
+            let values: Vec<f64> = of_seeds.iter().filter_map(|seed| seed[class]).collect();
+            let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+            let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            Some(Estimate::interval(mean(&values).ok()?, low, high))
+        });
+        columns.push(column.collect());
+        names.push(format!("{}{}", job.decl.label(), noted(variant)));
+        jobs.push(job);
+    }
+    if jobs.is_empty() {
+        return Err("its runs were not run".into());
+    }
+    let axis = Axis::new("share recognised").percent();
+    let mut chart = Comparison::new(Style::Dots, axis).series(names);
+    for (class, name) in classes.iter().enumerate() {
+        let values = columns
+            .iter()
+            .map(|column| column.get(class).copied().flatten());
+        chart = chart.row(ComparisonRow::of_series(name.clone(), values.collect()));
+    }
+    let caption = format!("{} ({})", figure.caption, scales(&jobs));
+    let alt = "The share of each class that is recognised; a class without images has no mark.";
+    Ok(vec![Block::Figure(hw_report::Figure::new(
+        figure.id.clone(),
+        caption,
+        alt,
+        &chart,
+    ))])
+}
+
+/// x times the logistic function of x (Ramachandran et al. 2017).
+fn swish(figure: &Figure) -> Block {
+    let points = (-60..=60).map(|i| f64::from(i) / 10.0);
+    let points = points.map(|x| (x, x / (1.0 + (-x).exp())));
+    let chart = LineChart::new(Axis::new("x"), Axis::new("x / (1 + exp(-x))"))
+        .series(Series::new("swish", points));
+    let alt =
+        "Swish: nearly 0 for negative x with a dip below 0 near -1.3, nearly x for positive x.";
+    Block::Figure(hw_report::Figure::new(
+        figure.id.clone(),
+        figure.caption.as_str(),
+        alt,
+        &chart,
+    ))
+}
+
+pub(super) fn picture(figure: &Figure, job: &JobResult, alt: &str, plot: &dyn Plot) -> Block {
     let data = if job.synthetic() {
         "synthetic data, "
     } else {
@@ -219,11 +397,11 @@ fn mistake(mistake: &Mistake, seed: &RunResult, test: &Dataset) -> GridImage {
     GridImage::new(pixels, width, height, caption).verdict(BadgeKind::Bad)
 }
 
-fn diagram(seed: &RunResult) -> Result<LayerDiagram, String> {
-    let spec = seed
-        .config
-        .model_spec(seed.input, seed.classes.len())
-        .map_err(|error| error.to_string())?;
+fn diagram(job: &JobResult) -> Result<LayerDiagram, String> {
+    let Some(spec) = &job.network else {
+        let failure = job.failures.first();
+        return Err(failure.map_or("it has no network".into(), |f| f.problem.clone()));
+    };
     let model = spec.resolve().map_err(|error| error.to_string())?;
     let mut layers = vec![Layer::new(LayerKind::Data, "input", &spec.input)];
     for layer in &model.layers {
@@ -256,6 +434,7 @@ fn curves(figure: &Figure, jobs: &[&JobResult]) -> Result<Vec<Block>, String> {
     let accuracy = || Axis::new("accuracy").percent();
     let mut chart = match figure.curve {
         Some(Curve::TrainLoss) => LineChart::new(epochs, Axis::new("training loss").log()),
+        Some(Curve::Losses) => LineChart::new(epochs, Axis::new("loss").log()),
         _ => LineChart::new(epochs, accuracy()),
     };
     for job in jobs {
@@ -267,6 +446,27 @@ fn curves(figure: &Figure, jobs: &[&JobResult]) -> Result<Vec<Block>, String> {
             Some(Curve::TrainLoss) => {
                 vec![(label("training"), read(job, |epoch| Some(epoch.train.loss)))]
             }
+            Some(Curve::TrainAccuracy) => vec![(
+                label("training"),
+                read(job, |epoch| Some(epoch.train.accuracy)),
+            )],
+            Some(Curve::Losses) => vec![
+                ("training".into(), read(job, |epoch| Some(epoch.train.loss))),
+                (
+                    "validation".into(),
+                    read(job, |epoch| Some(epoch.validation?.loss)),
+                ),
+            ],
+            Some(Curve::Accuracies) => vec![
+                (
+                    "training".into(),
+                    read(job, |epoch| Some(epoch.train.accuracy)),
+                ),
+                (
+                    "validation".into(),
+                    read(job, |epoch| Some(epoch.validation?.accuracy)),
+                ),
+            ],
             Some(Curve::TestProbeAccuracy) => {
                 vec![(
                     label("test"),
@@ -285,6 +485,9 @@ fn curves(figure: &Figure, jobs: &[&JobResult]) -> Result<Vec<Block>, String> {
             ],
         };
         for (name, runs) in parts {
+            if runs.iter().all(Vec::is_empty) {
+                continue;
+            }
             chart = chart.series(Series::over_seeds(name, &runs, Band::MinMax));
         }
     }
@@ -391,7 +594,11 @@ fn pareto(figure: &Figure, results: &PaperResults<'_>) -> Result<Vec<Block>, Str
             continue;
         };
         let cost: Term = format!("{run}.{metric}").parse()?;
-        let score: Term = format!("{run}.accuracy").parse()?;
+        let score = figure.curve.map_or("accuracy", |curve| match curve {
+            Curve::Accuracies => "val_accuracy",
+            _ => "accuracy",
+        });
+        let score: Term = format!("{run}.{score}").parse()?;
         if let (Some(x), Some(y)) = (estimate(results, &cost), estimate(results, &score)) {
             chart = chart.point(ScatterPoint::new(job.decl.label(), x.value, y.value));
             jobs.push(job);

@@ -1,10 +1,14 @@
 //! From a paper and a profile to configurations: which runs, on which data, at which scale.
 
+use super::data::DataCache;
 use super::paper::{Paper, RunDecl, Scale};
-use crate::args::{Profile, ReproduceArgs};
+use super::scale;
+use crate::args::ReproduceArgs;
 use anyhow::{Context, Result, bail};
-use hw_data::{DatasetId, GlyphSet};
+use hw_data::{DatasetId, Preprocess};
+use hw_models::ModelSpec;
 use hw_train::{Monitor, TrainConfig};
+use serde_json::Value;
 use std::collections::HashSet;
 
 /// One declared run at one scale, all its seeds.
@@ -17,6 +21,16 @@ pub(crate) struct Job {
     pub(crate) search: Vec<TrainConfig>,
     pub(crate) epochs: usize,
     pub(crate) full: bool,
+    /// What the profile made smaller, in words.
+    pub(crate) shrunk: Vec<String>,
+    /// The training images there are, where not all are used.
+    pub(crate) of_images: Option<usize>,
+    /// The network as the document has it.
+    pub(crate) network: Option<ModelSpec>,
+    /// Test images at most.
+    pub(crate) test_images: Option<usize>,
+    /// Why it cannot run, if it cannot.
+    pub(crate) problem: Option<String>,
 }
 
 /// What `--only` selects.
@@ -87,7 +101,7 @@ pub(crate) fn plan(
     papers: &[Paper],
     selection: &Selection,
     args: &ReproduceArgs,
-    synthetic: bool,
+    data: &DataCache,
 ) -> Result<Vec<Job>> {
     let mut jobs = Vec::new();
     for (index, paper) in papers
@@ -95,100 +109,209 @@ pub(crate) fn plan(
         .enumerate()
         .filter(|(i, _)| selection.has_paper(*i))
     {
-        let scale = scale_of(paper, args.profile)?;
+        let scale = scale_of(paper, args)?;
         let wanted = selection.runs(paper);
         for decl in paper.runs.iter().filter(|run| wanted.contains(&run.id)) {
-            jobs.push(job(index, decl, &scale, synthetic)?);
+            let job = job(index, decl, &scale, data);
+            jobs.push(job.unwrap_or_else(|error| Job::broken(index, decl, &error)));
         }
     }
     Ok(jobs)
 }
 
-fn scale_of(paper: &Paper, profile: Profile) -> Result<Scale> {
-    let name = profile.name();
+fn scale_of(paper: &Paper, args: &ReproduceArgs) -> Result<Scale> {
+    let name = args.profile.name();
     let scale = paper.profiles.get(name);
-    scale
+    let mut scale = scale
         .copied()
-        .with_context(|| format!("{}: no profile \"{name}\"", paper.slug))
+        .with_context(|| format!("{}: no profile \"{name}\"", paper.slug))?;
+    if let (Some(seconds), Some(factor)) = (&mut scale.seconds, args.time_factor) {
+        *seconds *= factor;
+    }
+    if let Some(seeds) = args.seeds {
+        scale.seeds = seeds;
+    }
+    Ok(scale)
 }
 
-fn job(paper: usize, decl: &RunDecl, scale: &Scale, synthetic: bool) -> Result<Job> {
+impl Job {
+    /// A run that cannot even be configured; its cells say why.
+    fn broken(paper: usize, decl: &RunDecl, error: &anyhow::Error) -> Self {
+        Self {
+            paper,
+            decl: decl.clone(),
+            configs: Vec::new(),
+            search: Vec::new(),
+            epochs: decl.epochs.unwrap_or(0),
+            full: false,
+            shrunk: Vec::new(),
+            of_images: None,
+            network: None,
+            test_images: None,
+            problem: Some(format!("{error:#}")),
+        }
+    }
+}
+
+fn job(paper: usize, decl: &RunDecl, scale: &Scale, data: &DataCache) -> Result<Job> {
     let missing = || format!("run {} is not complete", decl.id);
-    let declared = decl.epochs.with_context(missing)?;
-    let epochs = scale.epochs.map_or(declared, |most| most.min(declared));
-    let dataset = decl.dataset.clone().with_context(missing)?;
+    let named = decl.dataset.clone().with_context(missing)?;
+    let dataset = data.used(&named);
+    let [train, test] = data
+        .counts(&named)
+        .with_context(|| format!("{named} is not to be had here"))?;
+    let mut preprocess = decl
+        .preprocess
+        .clone()
+        .unwrap_or_else(|| Value::Object(Default::default()));
+    let (network, _) = network(decl, &dataset, &preprocess)?;
+    let mut shrunk = Vec::new();
+    if let Some(side) = scale.side
+        && let Some(old) = scale::shrink_side(&mut preprocess, side)
+    {
+        shrunk.push(format!("{side}x{side} for {old}x{old}"));
+    }
+    let (smaller, own) = self::network(decl, &dataset, &preprocess)?;
     let base = TrainConfig {
-        model: decl.model.clone().with_context(missing)?,
-        dataset: if synthetic {
-            stand_in(&dataset)
-        } else {
-            dataset
-        },
-        optimizer: decl.optimizer.with_context(missing)?,
-        learning_rate: decl.learning_rate.unwrap_or(f32::MIN_POSITIVE),
-        batch: decl.batch.with_context(missing)?,
-        epochs,
-        val_fraction: decl.val_fraction.unwrap_or(0.0),
-        limit: scale.images,
-        early_stopping: decl.early_stopping,
-        init: decl.init,
-        preprocess: decl.preprocess.clone().unwrap_or_default(),
-        probe: decl.probe,
-        ..TrainConfig::default()
+        // The catalogue's own network needs no copy of its layers in every config file.
+        spec: own.then(|| smaller.clone()),
+        ..config(decl, dataset, preprocess, data.edition(&named))?
     };
-    let search = decl
-        .tune
-        .iter()
-        .flatten()
-        .map(|&learning_rate| TrainConfig {
-            learning_rate,
-            seed: 1,
-            val_fraction: 0.1,
-            monitor: Monitor::ValAccuracy,
-            epochs: scale.search_epochs.min(epochs),
-            probe: None,
-            ..base.clone()
-        });
+    let images_of =
+        |config: &TrainConfig| train - (train as f64 * config.val_fraction).round() as usize;
+    let fitted = scale::Wanted {
+        config: base.clone(),
+        network: &smaller,
+        images: train,
+        share: decl.share.unwrap_or(1.0),
+    };
+    let (fitted, words) = scale::fit(fitted, scale)?;
+    shrunk.extend(words);
+    let of_images = fitted.limit.map(|_| images_of(&base));
+    let test_images = scale.test_images.filter(|most| *most < test);
+    if let Some(most) = test_images {
+        let most = hw_report::format::count_with(most as u64, ",");
+        shrunk.push(format!("{most} test images"));
+    }
+    let search = decl.tune.iter().flatten();
+    let search = search.map(|&learning_rate| search_run(&fitted, learning_rate, scale, train));
     Ok(Job {
         paper,
-        decl: decl.clone(),
         search: search.collect(),
         configs: (1..=scale.seeds)
             .map(|seed| TrainConfig {
                 seed,
-                ..base.clone()
+                ..fitted.clone()
             })
             .collect(),
-        epochs,
-        full: scale.images.is_none() && epochs == declared,
+        epochs: fitted.epochs,
+        full: fitted == base && test_images.is_none() && shrunk.is_empty(),
+        decl: decl.clone(),
+        shrunk,
+        of_images,
+        network: Some(network),
+        test_images,
+        problem: None,
     })
 }
 
-/// The generated set with the structure of a real one.
-fn stand_in(dataset: &DatasetId) -> DatasetId {
-    DatasetId::Glyphs(match dataset {
-        DatasetId::Mnist | DatasetId::EmnistDigits | DatasetId::EmnistMnist => GlyphSet::Digits,
-        DatasetId::Kmnist => GlyphSet::Hiragana,
-        DatasetId::EmnistLetters => GlyphSet::Letters,
-        DatasetId::Glyphs(set) => *set,
-        _ => GlyphSet::All,
-    })
+/// One learning rate of a search: one seed, validated and never tested.
+fn search_run(base: &TrainConfig, learning_rate: f32, scale: &Scale, images: usize) -> TrainConfig {
+    let held_out = match scale.test_images {
+        Some(most) => (most as f64 / images as f64).min(0.1),
+        None => 0.1,
+    };
+    TrainConfig {
+        learning_rate,
+        seed: 1,
+        val_fraction: if base.val_fraction > 0.0 {
+            base.val_fraction
+        } else {
+            held_out
+        },
+        monitor: Monitor::ValAccuracy,
+        epochs: scale.search_epochs.min(base.epochs),
+        probe: None,
+        ..base.clone()
+    }
+}
+
+/// The network of a run, and whether it differs from the catalogue's own.
+fn network(decl: &RunDecl, dataset: &DatasetId, preprocess: &Value) -> Result<(ModelSpec, bool)> {
+    let preprocess: Preprocess =
+        serde_json::from_value(preprocess.clone()).context("preprocess")?;
+    let input = preprocess.output_shape([1, 28, 28])?;
+    let classes = dataset
+        .classes()
+        .context("a folder has no fixed classes")?
+        .len();
+    let model = decl.model.as_deref().context("no model")?;
+    let entry = hw_models::zoo::find(model)?;
+    let spec = entry.spec_with(input, classes, &decl.options)?;
+    spec.resolve()?;
+    let own = !decl.options.is_empty();
+    Ok((spec, own))
+}
+
+/// The configuration as the document has it.
+fn config(
+    decl: &RunDecl,
+    dataset: DatasetId,
+    preprocess: Value,
+    edition: Option<hw_data::EmnistEdition>,
+) -> Result<TrainConfig> {
+    let missing = || format!("run {} is not complete", decl.id);
+    let base = TrainConfig {
+        model: decl.model.clone().with_context(missing)?,
+        dataset,
+        edition,
+        learning_rate: decl.learning_rate.unwrap_or(f32::MIN_POSITIVE),
+        batch: decl.batch.with_context(missing)?,
+        epochs: decl.epochs.with_context(missing)?,
+        val_fraction: decl.val_fraction.unwrap_or(0.0),
+        early_stopping: decl.early_stopping,
+        init: decl.init,
+        probe: decl.probe,
+        ..TrainConfig::default()
+    };
+    let Value::Object(mut fields) = serde_json::to_value(base)? else {
+        bail!("a configuration is no object");
+    };
+    fields.insert(
+        "optimizer".into(),
+        decl.optimizer.clone().with_context(missing)?,
+    );
+    fields.insert("preprocess".into(), preprocess);
+    fields.extend(decl.train.clone());
+    let config: TrainConfig = serde_json::from_value(Value::Object(fields))?;
+    if decl.tune.is_none() {
+        config.check()?;
+    }
+    Ok(config)
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::args::Profile;
+    use hw_data::DataDirs;
 
-    fn args(profile: Profile) -> ReproduceArgs {
+    pub(in crate::reproduce) fn args(profile: Profile) -> ReproduceArgs {
         ReproduceArgs {
             profile,
             only: None,
-            data: crate::args::DataChoice::Auto,
+            data: crate::args::DataChoice::Glyphs,
             data_dir: None,
+            emnist: crate::args::Emnist::Auto,
             out: None,
             list: false,
             json: false,
             threads: None,
+            workers: None,
+            memory: None,
+            stop_after: None,
+            time_factor: None,
+            seeds: None,
         }
     }
 
@@ -198,7 +321,7 @@ mod tests {
             &papers,
             &Selection::parse(only, &papers)?,
             &args(profile),
-            false,
+            &DataCache::new(DataDirs::default(), true),
         )
     }
 
@@ -206,12 +329,19 @@ mod tests {
     fn the_paper_profile_is_the_printed_protocol() {
         let jobs = planned(Profile::Paper, Some("simple-cnn-bn")).unwrap();
         let main = jobs.iter().find(|job| job.decl.id == "bn-cnn").unwrap();
-        assert!(main.full && main.search.is_empty());
+        assert!(main.full && main.search.is_empty() && main.shrunk.is_empty());
         assert_eq!(main.configs.len(), 3);
         let config = &main.configs[0];
         assert_eq!((config.epochs, config.batch, config.limit), (20, 100, None));
         assert_eq!((config.learning_rate, config.val_fraction), (0.1, 0.0));
         assert_eq!(config.optimizer, "momentum".parse().unwrap());
+    }
+
+    #[test]
+    fn every_run_of_every_paper_can_be_configured() {
+        for job in planned(Profile::Paper, None).unwrap() {
+            assert_eq!(job.problem, None, "{}", job.decl.id);
+        }
     }
 
     #[test]
@@ -228,17 +358,22 @@ mod tests {
     }
 
     #[test]
-    fn a_smaller_profile_changes_scale_and_nothing_else() {
+    fn whatever_a_profile_makes_smaller_is_said() {
         let (quick, paper) = (planned(Profile::Quick, None), planned(Profile::Paper, None));
         for (quick, paper) in quick.unwrap().iter().zip(&paper.unwrap()) {
-            assert!(!quick.full || quick.configs[0].limit.is_none());
-            let (quick, paper) = (&quick.configs[0], &paper.configs[0]);
-            let scaled = TrainConfig {
-                limit: paper.limit,
-                epochs: paper.epochs,
-                ..quick.clone()
+            let (Some(small), Some(large)) = (quick.configs.first(), paper.configs.first()) else {
+                continue;
             };
-            assert_eq!(&scaled, paper);
+            let said = quick.shrunk.join(", ");
+            assert_eq!(small.limit.is_some(), quick.of_images.is_some());
+            for (changed, word) in [
+                (small.batch != large.batch, "batch "),
+                (small.spec != large.spec, "width 1/"),
+                (small.preprocess != large.preprocess, " for "),
+            ] {
+                assert!(!changed || said.contains(word), "{}: {said}", quick.decl.id);
+            }
+            assert!(!quick.full || small == large);
         }
     }
 

@@ -1,6 +1,7 @@
 //! `cargo xtask reproduce-all`: papers as data in, runs in the middle, a report out.
 
 mod cells;
+mod data;
 mod estimate;
 mod execute;
 mod export;
@@ -9,25 +10,35 @@ mod figures;
 mod front;
 mod jobs;
 mod layers;
+mod maps;
+mod measure;
 mod page;
 mod paper;
 mod results;
+mod scale;
 
 use crate::args::{DataChoice, ReproduceArgs};
 use crate::progress::Progress;
 use anyhow::{Context, Result};
 use cells::JudgedCell;
+use data::DataCache;
 use estimate::Estimator;
-use execute::{DataCache, Executor, Stopped};
+use execute::{Executor, Stopped, Workers};
+use figures::Source;
 use hw_core::CancelToken;
-use hw_data::{DataDirs, DatasetId, Split};
+use hw_data::{DataDirs, DatasetId};
 use jobs::{Job, Selection};
 use page::{JudgedClaim, PageInput};
 use paper::Paper;
-use results::{JobResult, PaperResults, RunResult};
+use results::{JobResult, PaperResults};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// Bytes of a GiB.
+const GIB: f64 = (1u64 << 30) as f64;
 
 /// Runs the command.
 ///
@@ -44,31 +55,35 @@ pub(crate) fn run(args: &ReproduceArgs) -> Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     };
-    let dirs = DataDirs::resolve(args.data_dir.as_deref());
+    let dirs = DataDirs::resolve(args.data_dir.as_deref()).with_edition(args.emnist.edition());
     let synthetic = choose_data(args, &papers, &selection, &dirs)?;
-    let jobs = jobs::plan(&papers, &selection, args, synthetic)?;
+    let data = DataCache::new(dirs, synthetic);
+    let jobs = jobs::plan(&papers, &selection, args, &data)?;
     let default = PathBuf::from("results").join(args.profile.name());
     let out = args.out.clone().unwrap_or(default);
-    let estimator = Estimator::open(&out);
+    let estimator = Estimator::open(&out, images(&jobs, &data));
+    let workers = workers(args);
     if args.list {
-        list(&jobs, &estimator, &papers);
+        list(&jobs, &estimator, &papers, workers);
         return Ok(ExitCode::SUCCESS);
     }
     let total = jobs.iter().map(|job| seconds(job, &estimator)).sum();
     let cancel = CancelToken::new();
     stop_on_ctrl_c(&cancel)?;
-    let mut executor = Executor {
+    let minutes = |minutes: f64| started + Duration::from_secs_f64(minutes * 60.0);
+    let executor = Executor {
         papers: &papers,
         out: &out,
-        data: DataCache::new(dirs),
+        data: &data,
         cancel,
-        estimator,
-        progress: Progress::new(total),
+        estimator: Mutex::new(estimator),
+        progress: Mutex::new(Progress::new(total)),
+        workers,
+        deadline: args.stop_after.map(minutes),
     };
     let results = match executor.run(&jobs) {
         Ok(results) => results,
         Err(error) if error.is::<Stopped>() => {
-            executor.progress.finish();
             eprintln!("stopped; run the same command again to go on");
             return Ok(ExitCode::from(130));
         }
@@ -79,9 +94,10 @@ pub(crate) fn run(args: &ReproduceArgs) -> Result<ExitCode> {
         results: &results,
         args,
         selection: &selection,
+        started,
     };
     let failed = results.iter().any(|job| !job.failures.is_empty());
-    report.write(&out, &mut executor.data, synthetic)?;
+    report.write(&out, &data, synthetic)?;
     let took = hw_report::format::duration(started.elapsed().as_secs_f64());
     eprintln!(
         "{} runs in {took}",
@@ -96,6 +112,47 @@ pub(crate) fn run(args: &ReproduceArgs) -> Result<ExitCode> {
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// How the runs share the machine: small networks gain little from a second thread, so each of a
+/// few runs at a time gets its part of the processor.
+fn workers(args: &ReproduceArgs) -> Workers {
+    let threads = rayon::current_num_threads();
+    let usual = if threads <= 4 { threads } else { threads / 2 };
+    let count = args.workers.map_or(usual.clamp(1, 8), usize::from);
+    let memory = args.memory.map(|gib| (gib * GIB) as u64);
+    Workers {
+        count,
+        threads: (threads / count).max(1),
+        memory: memory.unwrap_or_else(|| free_memory() / 3 * 2),
+    }
+}
+
+/// Bytes that programs can have without swapping; 4 GiB where the system does not say.
+fn free_memory() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kib.map_or(4 << 30, |kib| kib << 10)
+}
+
+/// How many training images each data set of the jobs has.
+fn images(jobs: &[Job], data: &DataCache) -> BTreeMap<String, usize> {
+    let ids = jobs
+        .iter()
+        .flat_map(|job| &job.configs)
+        .map(|config| &config.dataset);
+    let mut images = BTreeMap::new();
+    for id in ids {
+        if !images.contains_key(&id.to_string())
+            && let Some([train, _]) = data.counts(id)
+        {
+            images.insert(id.to_string(), train);
+        }
+    }
+    images
 }
 
 fn set_threads(args: &ReproduceArgs) -> Result<()> {
@@ -177,27 +234,40 @@ fn seconds(job: &Job, estimator: &Estimator) -> f64 {
     job.search
         .iter()
         .chain(&job.configs)
-        .map(|config| estimator.seconds(config))
+        .map(|config| estimator.seconds(config, job.network.as_ref()))
         .sum()
 }
 
-fn list(jobs: &[Job], estimator: &Estimator, papers: &[Paper]) {
+fn list(jobs: &[Job], estimator: &Estimator, papers: &[Paper], workers: Workers) {
     let mut total = 0.0;
     println!(
-        "{:<18} {:<18} {:>8} {:>7} {:>6}  about",
+        "{:<18} {:<28} {:>8} {:>6} {:>5}  about",
         "paper", "run", "images", "epochs", "seeds"
     );
+    let mut known = std::collections::HashSet::new();
     for job in jobs {
-        let time = seconds(job, estimator);
+        let configs = job.search.iter().chain(&job.configs);
+        let new = configs.filter(|c| known.insert(serde_json::to_string(c).unwrap_or_default()));
+        let time: f64 = new
+            .map(|c| estimator.seconds(c, job.network.as_ref()))
+            .sum();
         total += time;
         let images = job.configs.first().and_then(|config| config.limit);
         let images = images.map_or_else(|| "all".to_string(), |limit| limit.to_string());
-        let search = match job.search.len() {
+        let mut notes = match job.search.len() {
             0 => String::new(),
             rates => format!(", after trying {rates} learning rates"),
         };
+        for word in &job.shrunk {
+            notes.push_str(&format!(", {word}"));
+        }
+        if let Some(problem) = &job.problem {
+            notes = format!("  cannot run: {problem}");
+        } else if time == 0.0 {
+            notes = ", the same as a run above".into();
+        }
         println!(
-            "{:<18} {:<18} {images:>8} {:>7} {:>6}  {}{search}",
+            "{:<18} {:<28} {images:>8} {:>6} {:>5}  {}{notes}",
             papers[job.paper].slug,
             job.decl.id,
             job.epochs,
@@ -205,7 +275,12 @@ fn list(jobs: &[Job], estimator: &Estimator, papers: &[Paper]) {
             hw_report::format::duration(time)
         );
     }
-    println!("in all about {}", hw_report::format::duration(total));
+    println!(
+        "in all about {} ({} runs at a time, {} threads each)",
+        hw_report::format::duration(total / workers.count as f64),
+        workers.count,
+        workers.threads
+    );
 }
 
 /// Everything the report is made of.
@@ -214,10 +289,11 @@ struct Report<'a> {
     results: &'a [JobResult],
     args: &'a ReproduceArgs,
     selection: &'a Selection,
+    started: Instant,
 }
 
 impl Report<'_> {
-    fn write(&self, out: &Path, data: &mut DataCache, synthetic: bool) -> Result<()> {
+    fn write(&self, out: &Path, data: &DataCache, synthetic: bool) -> Result<()> {
         let folder = out.join("report");
         let profile = self.args.profile.name();
         let command = self.command();
@@ -230,7 +306,7 @@ impl Report<'_> {
                 continue;
             }
             let results = PaperResults { jobs };
-            let mut cells = cells::judge(paper, &results);
+            let mut cells = cells::judge(paper, &results, data);
             if let Some(item) = self.selection.item() {
                 cells.retain(|cell| cell.table == item);
             }
@@ -244,9 +320,12 @@ impl Report<'_> {
                 command: &command,
                 only: self.selection.item(),
             };
-            let mut images =
-                |seed: &RunResult, split: Split| data.get(&seed.config.dataset, split).ok();
-            hw_report::write(&page::page(&input, &mut images), &folder, &paper.slug)?;
+            let source = Source {
+                data,
+                runs: &out.join("runs"),
+                points: self.args.profile.map_points(),
+            };
+            hw_report::write(&page::page(&input, &source), &folder, &paper.slug)?;
             all_cells.extend(cells.iter().cloned());
             all_claims.push((paper.slug.clone(), claims.clone()));
             parts.push((paper, results, cells, claims));
@@ -255,7 +334,9 @@ impl Report<'_> {
             .iter()
             .map(|(p, r, c, k)| (*p, r, c.as_slice(), k.as_slice()))
             .collect();
-        hw_report::write(&front::front(&parts, profile, &command), &folder, "index")?;
+        let took = self.started.elapsed().as_secs_f64();
+        let front = front::front(&parts, profile, &command, took);
+        hw_report::write(&front, &folder, "index")?;
         let summary = export::summary(profile, synthetic, &all_cells, &all_claims);
         let text = serde_json::to_string_pretty(&summary).context("cells as JSON")?;
         hw_core::files::write_whole(&folder.join("cells.json"), text.as_bytes())?;
@@ -277,6 +358,18 @@ impl Report<'_> {
         }
         if self.args.data == DataChoice::Glyphs {
             command.push_str(" --data glyphs");
+        }
+        if let Some(edition) = self.args.emnist.edition() {
+            command.push_str(&format!(" --emnist {edition}"));
+        }
+        if let Some(factor) = self.args.time_factor {
+            command.push_str(&format!(" --time-factor {factor}"));
+        }
+        if let Some(seeds) = self.args.seeds {
+            command.push_str(&format!(" --seeds {seeds}"));
+        }
+        if let Some(minutes) = self.args.stop_after {
+            command.push_str(&format!(" --stop-after {minutes}"));
         }
         command
     }

@@ -2,8 +2,8 @@
 //! on each claim.
 
 use super::cells::{JudgedCell, Standing, judge_cell};
-use super::expression::Quantity;
-use super::figures::{self, Images};
+use super::expression::{Quantity, Term};
+use super::figures::{self, Source};
 use super::layers;
 use super::paper::{Claim, LayerTable, Paper, Table};
 use super::results::{Judgement, PaperResults, overall};
@@ -50,40 +50,28 @@ pub(crate) struct PageInput<'a> {
 }
 
 /// The page.
-pub(crate) fn page(input: &PageInput<'_>, images: Images<'_>) -> Document {
+pub(crate) fn page(input: &PageInput<'_>, source: &Source<'_>) -> Document {
     let paper = input.paper;
     let mut sections = vec![claims_section(input)];
     for section in &paper.sections {
         let wanted = |id: &str| input.only.is_none_or(|only| only == id);
         let mut blocks = Vec::new();
         for t in section.tables.iter().filter(|t| wanted(&t.id)) {
-            blocks.push(Block::Table(table(t, input.results)));
+            blocks.push(Block::Table(table(t, input.results, source)));
         }
         for t in section.layers.iter().filter(|t| wanted(&t.id)) {
             blocks.push(Block::Table(layer_table(t, input.results)));
         }
         for figure in section.figures.iter().filter(|f| wanted(&f.id)) {
-            blocks.extend(figures::draw(figure, input.results, &mut *images));
+            blocks.extend(figures::draw(figure, input.results, source));
         }
         if !blocks.is_empty() {
             blocks.insert(0, Block::paragraph(section.text.as_str()));
             sections.push(Section::new(section.title.clone(), blocks));
         }
     }
-    if !paper.flaws.is_empty() {
-        let items = paper
-            .flaws
-            .iter()
-            .map(|flaw| Text::from(flaw.text.as_str()))
-            .collect();
-        let list = Block::List {
-            ordered: false,
-            items,
-        };
-        sections.push(Section::new(
-            "What is wrong with the original evaluation",
-            vec![list],
-        ));
+    if let Some(section) = flaws_section(input, source) {
+        sections.push(section);
     }
     sections.push(runs_section(input));
     Document {
@@ -110,6 +98,29 @@ pub(crate) fn synthetic_banner(results: &PaperResults<'_>) -> Option<Notice> {
     })
 }
 
+/// What is wrong with the original evaluation, each with the runs that show it.
+fn flaws_section(input: &PageInput<'_>, source: &Source<'_>) -> Option<Section> {
+    let wanted = |id: &str| input.only.is_none_or(|only| only == id);
+    let mut parts = Vec::new();
+    for flaw in &input.paper.flaws {
+        let mut blocks = vec![Block::paragraph(flaw.text.as_str())];
+        let tables = flaw.tables.iter().filter(|t| wanted(&t.id));
+        blocks.extend(tables.map(|t| Block::Table(table(t, input.results, source))));
+        for figure in flaw.figures.iter().filter(|f| wanted(&f.id)) {
+            blocks.extend(figures::draw(figure, input.results, source));
+        }
+        if input.only.is_none() || blocks.len() > 1 {
+            let title = match flaw.title.is_empty() {
+                true => "Also",
+                false => flaw.title.as_str(),
+            };
+            parts.push(Section::new(title, blocks));
+        }
+    }
+    let section = Section::new("What is wrong with the original evaluation", Vec::new());
+    (!parts.is_empty()).then(|| section.with_subsections(parts))
+}
+
 fn lead(input: &PageInput<'_>) -> Vec<Block> {
     let paper = input.paper;
     let mut blocks = vec![Block::paragraph(paper.about.as_str())];
@@ -128,11 +139,11 @@ fn lead(input: &PageInput<'_>) -> Vec<Block> {
             .filter_map(|seed| seed.train_seconds)
             .collect();
         if let Ok(seconds) = hw_eval::statistics::mean(&seconds) {
-            let detail = format!(
-                "mean a seed, on {}; the document: about {} minutes on its own machine",
-                machine(input.results),
-                format::fixed(paper.printed_minutes, 0)
-            );
+            let printed = paper.printed_minutes.map_or_else(String::new, |minutes| {
+                let minutes = format::fixed(minutes, 0);
+                format!("; the document: about {minutes} minutes on its own machine")
+            });
+            let detail = format!("mean a seed, on {}{printed}", machine(input.results));
             figures.push(KeyFigure::new(
                 "training time",
                 format::duration(seconds),
@@ -158,8 +169,8 @@ fn scale_sentence(input: &PageInput<'_>) -> String {
         "All runs have the document's own scale: every training image and every epoch.".to_string()
     } else {
         format!(
-            "{} of {all} runs are smaller than the document's (fewer training images or epochs), so \
-             printed values are shown beside ours but not judged; --profile paper runs the rest.",
+            "{} of {all} runs are smaller than the document's; each cell says in what, and its printed \
+             value stands beside ours but is not judged. --profile paper runs everything as printed.",
             all - full
         )
     };
@@ -174,7 +185,12 @@ fn machine(results: &PaperResults<'_>) -> String {
     seed.map_or_else(String::new, |seed| {
         let threads = seed.machine.threads;
         let plural = if threads == 1 { "" } else { "s" };
-        format!("{}, {threads} thread{plural}", seed.machine.processor)
+        let beside = match seed.beside {
+            0 => String::new(),
+            others => format!(", {} runs at a time", others + 1),
+        };
+        let processor = &seed.machine.processor;
+        format!("{processor}, {threads} thread{plural}{beside}")
     })
 }
 
@@ -294,7 +310,7 @@ fn comparison_text(rival: &str, comparison: &Comparison) -> String {
     format!("; {versus}{} points{interval}{p}", points(difference))
 }
 
-fn table(declared: &Table, results: &PaperResults<'_>) -> hw_report::Table {
+fn table(declared: &Table, results: &PaperResults<'_>, source: &Source<'_>) -> hw_report::Table {
     let mut columns = vec![Column::text(declared.rows_title.clone())];
     for title in &declared.columns {
         columns.push(Column::number(title.clone()));
@@ -305,7 +321,7 @@ fn table(declared: &Table, results: &PaperResults<'_>) -> hw_report::Table {
     for row in &declared.rows {
         let mut cells = vec![Cell::new(row.label.as_str())];
         for (cell, column) in row.cells.iter().zip(&declared.columns) {
-            cells.push(match (judge_cell(cell, results), &cell.text) {
+            cells.push(match (judge_cell(cell, results, source.data), &cell.text) {
                 (Some(judged), _) => {
                     if let Standing::Agrees { rule } | Standing::Differs { rule, .. } =
                         &judged.verdict
@@ -320,12 +336,19 @@ fn table(declared: &Table, results: &PaperResults<'_>) -> hw_report::Table {
                 (None, None) => Cell::new("–"),
             });
         }
+        say_once(&mut cells);
         let kind = if row.emphasis {
             RowKind::Emphasised
         } else {
             RowKind::Normal
         };
         table.rows.push(Row { cells, kind });
+    }
+    if let Some(ranking) = ranking(declared, results) {
+        table = table.note(ranking);
+    }
+    if let Some(note) = &declared.note {
+        table = table.note(note.as_str());
     }
     for rule in rules {
         table = table.note(rule);
@@ -336,26 +359,87 @@ fn table(declared: &Table, results: &PaperResults<'_>) -> hw_report::Table {
     table
 }
 
-/// What the runs of a table assume, once each.
+/// The ranking of a table's rows, as far as the seeds support one.
+fn ranking(declared: &Table, results: &PaperResults<'_>) -> Option<Text> {
+    let column = declared.rank?;
+    let terms: Vec<(String, &Term)> = declared
+        .rows
+        .iter()
+        .filter_map(|row| Some((row.label.clone(), row.cells[column].value.as_ref()?)))
+        .filter(|(_, term)| results.values(term).is_ok())
+        .collect();
+    let seeds = terms
+        .iter()
+        .filter_map(|(_, term)| results.values(term).ok());
+    let seeds = seeds.map(|values| values.values.len()).min()?;
+    if !terms.first()?.1.quantity.higher_is_better() {
+        return None;
+    }
+    let ranked = results.rank(&terms).ok()?;
+    let best = ranked.first()?;
+    let text = Text::from("Ranking: ").strong(best.name.clone());
+    if seeds < 2 {
+        return Some(text.plain(" has the highest value, but one seed cannot rank anything."));
+    }
+    let ties: Vec<&str> = ranked[1..]
+        .iter()
+        .filter(|other| !other.beaten_by.contains(&best.name))
+        .map(|other| other.name.as_str())
+        .collect();
+    let rest = ranked.len() - 1 - ties.len();
+    let level = "Welch's test over seeds, level .05, Holm's correction over all pairs";
+    Some(match ties.as_slice() {
+        [] => text.plain(format!(" is significantly better than all {rest} others ({level}).")),
+        ties => text.plain(format!(
+            " has the highest mean, but is not significantly better than {}; {rest} of the others are \
+             significantly worse ({level}).",
+            ties.join(", ")
+        )),
+    })
+}
+
+/// Where all values of a row have the same scale, it stands under the row's name instead.
+fn say_once(cells: &mut [Cell]) {
+    let Some((name, values)) = cells.split_first_mut() else {
+        return;
+    };
+    let mut details = values.iter().filter_map(|cell| cell.detail.clone());
+    let Some(first) = details.next() else { return };
+    if values.len() > 1 && details.all(|other| other == first) {
+        name.detail = Some(first);
+        for cell in values {
+            cell.detail = None;
+        }
+    }
+}
+
+/// What the runs of a table assume, each once, with the runs it is true of.
 fn assumptions(table: &Table, results: &PaperResults<'_>) -> Vec<String> {
-    let mut notes = Vec::new();
+    let mut notes: Vec<(&str, Vec<&str>)> = Vec::new();
     for cell in table.rows.iter().flat_map(|row| &row.cells) {
         let Some(job) = cell.value.as_ref().and_then(|term| results.job(&term.run)) else {
             continue;
         };
-        if let Some(note) = &job.decl.note {
-            let note = format!("{}: {note}", job.decl.label());
-            if !notes.contains(&note) {
-                notes.push(note);
-            }
+        let Some(note) = job.decl.note.as_deref() else {
+            continue;
+        };
+        let label = job.decl.label();
+        match notes.iter_mut().find(|(known, _)| *known == note) {
+            Some((_, labels)) if labels.contains(&label) => {}
+            Some((_, labels)) => labels.push(label),
+            None => notes.push((note, vec![label])),
         }
     }
-    notes
+    let written = |(note, labels): (&str, Vec<&str>)| match labels.len() {
+        0..=4 => format!("{}: {note}", labels.join(", ")),
+        many => format!("{} and {} others: {note}", labels[..2].join(", "), many - 2),
+    };
+    notes.into_iter().map(written).collect()
 }
 
 fn render(judged: &JudgedCell, quantity: Option<Quantity>, column: &str) -> Cell {
     let percent_column = column.contains('%');
-    let (Some(mean), Some(quantity)) = (judged.mean, quantity) else {
+    let Some(mean) = judged.mean else {
         let reason = match &judged.verdict {
             Standing::Missing { reason } => reason.as_str(),
             _ => "not measured",
@@ -367,7 +451,11 @@ fn render(judged: &JudgedCell, quantity: Option<Quantity>, column: &str) -> Cell
         return Cell::new(text).detail(reason.to_string());
     };
     let spread = judged.std.unwrap_or(f64::NAN);
-    let ours = value_text(mean, spread, quantity, percent_column);
+    let share = quantity.is_some_and(Quantity::is_share);
+    let ours = match quantity {
+        Some(quantity) => value_text(mean, spread, quantity, percent_column),
+        None => format::count(mean.round() as u64),
+    };
     let mut text = Text::new().strong(ours);
     let mut sub = vec![judged.scale.clone()];
     if judged.synthetic {
@@ -378,10 +466,10 @@ fn render(judged: &JudgedCell, quantity: Option<Quantity>, column: &str) -> Cell
         text = match &judged.verdict {
             Standing::Agrees { .. } => text.badge(BadgeKind::Good, "agrees"),
             Standing::Differs { by, .. } => {
-                let by = if quantity.is_share() {
-                    format!("{} points", format::signed(by * 100.0, 2))
-                } else {
-                    format::signed(*by, 2)
+                let by = match (share, quantity) {
+                    (true, _) => format!("{} points", format::signed(by * 100.0, 2)),
+                    (false, Some(_)) => format::signed(*by, 2),
+                    (false, None) => format::signed(*by, 0),
                 };
                 text.badge(BadgeKind::Bad, format!("differs by {by}"))
             }
@@ -407,11 +495,19 @@ fn value_text(mean: f64, spread: f64, quantity: Quantity, percent_column: bool) 
     match quantity {
         _ if quantity.is_share() && percent_column => spread_text(2, 100.0),
         _ if quantity.is_share() => spread_text(4, 1.0),
-        Quantity::Test(_) | Quantity::TrainLoss => spread_text(4, 1.0),
+        Quantity::Test(_) | Quantity::TrainLoss | Quantity::ValLoss | Quantity::ValLossBest => {
+            spread_text(4, 1.0)
+        }
         Quantity::LearningRate => format::significant(mean, 3),
-        Quantity::TrainSeconds => spread_text(1, 1.0),
+        Quantity::TrainSeconds
+        | Quantity::BestSeconds
+        | Quantity::ImageMicroseconds
+        | Quantity::Epochs => spread_text(1, 1.0),
+        Quantity::EpochSeconds | Quantity::TestSeconds | Quantity::StepMs => spread_text(2, 1.0),
         Quantity::Latency => spread_text(3, 1.0),
-        Quantity::TrainRate
+        Quantity::TrainAccuracy | Quantity::ValAccuracy | Quantity::Shared => spread_text(4, 1.0),
+        Quantity::TestImages
+        | Quantity::TrainRate
         | Quantity::InferenceRate
         | Quantity::Parameters
         | Quantity::Macs
@@ -426,14 +522,8 @@ fn layer_table(declared: &LayerTable, results: &PaperResults<'_>) -> hw_report::
         .map(|row| {
             let ours = results
                 .job(&row.run)
-                .and_then(|job| job.seeds.first())
-                .and_then(|seed| {
-                    let spec = seed
-                        .config
-                        .model_spec(seed.input, seed.classes.len())
-                        .ok()?;
-                    Some(layers::paper_layers(&spec.resolve().ok()?))
-                });
+                .and_then(|job| job.network.as_ref())
+                .and_then(|network| Some(layers::paper_layers(&network.resolve().ok()?)));
             let label = results
                 .job(&row.run)
                 .map_or(row.run.as_str(), |job| job.decl.label());
@@ -460,6 +550,10 @@ fn layer_table(declared: &LayerTable, results: &PaperResults<'_>) -> hw_report::
             cells.extend((0..width).map(|index| Cell::new(name(index))));
             cells
         };
+        if printed.is_empty() {
+            table = table.row(line(Cell::new(label), Cell::new("built"), &ours));
+            continue;
+        }
         let verdict = match layers::agree(&printed, &ours) {
             _ if ours.is_empty() => Text::new().badge(BadgeKind::Muted, "no value"),
             true => Text::from("built ").badge(BadgeKind::Good, "same"),
@@ -484,8 +578,9 @@ fn runs_section(input: &PageInput<'_>) -> Section {
         let settings = job.seeds.first().map_or_else(String::new, |seed| {
             let c = &seed.config;
             format!(
-                "{} on {} ({}), {} lr {}, batch {}",
+                "{}{} on {} ({}), {} lr {}, batch {}",
                 c.model,
+                options(&job.decl.options),
                 seed.data.dataset,
                 seed.data.edition,
                 c.optimizer.name(),
@@ -494,7 +589,7 @@ fn runs_section(input: &PageInput<'_>) -> Section {
             )
         });
         let mut settings = Cell::new(settings);
-        if !job.search.is_empty() {
+        if !job.search.is_empty() && !job.seeds.is_empty() {
             let tried: Vec<String> = job
                 .search
                 .iter()
@@ -539,6 +634,15 @@ fn runs_section(input: &PageInput<'_>) -> Section {
         ));
     }
     Section::new("Runs", vec![Block::Table(table)])
+}
+
+/// The settings of a network, in words.
+fn options(options: &hw_models::zoo::Settings) -> String {
+    let set: Vec<String> = options.iter().map(|(k, v)| format!("{k} {v}")).collect();
+    match set.as_slice() {
+        [] => String::new(),
+        set => format!(" ({})", set.join(", ")),
+    }
 }
 
 fn rate(seed: &super::results::RunResult) -> Option<f64> {

@@ -3,17 +3,33 @@
 
 use super::expression::{Check, Term};
 use anyhow::{Context, Result, bail};
-use hw_data::{DatasetId, Preprocess, Step};
+use hw_data::{DatasetId, EmnistEdition, Step};
 use hw_models::Initializer;
-use hw_train::{EarlyStopping, Optimizer};
-use serde::Deserialize;
+use hw_models::zoo::Settings;
+use hw_train::EarlyStopping;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashSet};
 
 /// All papers, in the order they are reported.
-const SOURCES: &[(&str, &str)] = &[(
-    "simple-cnn-bn.toml",
-    include_str!("../../papers/simple-cnn-bn.toml"),
-)];
+const SOURCES: &[(&str, &str)] = &[
+    (
+        "three-datasets.toml",
+        include_str!("../../papers/three-datasets.toml"),
+    ),
+    (
+        "emnist-classifier.toml",
+        include_str!("../../papers/emnist-classifier.toml"),
+    ),
+    (
+        "emnist-ablation.toml",
+        include_str!("../../papers/emnist-ablation.toml"),
+    ),
+    (
+        "simple-cnn-bn.toml",
+        include_str!("../../papers/simple-cnn-bn.toml"),
+    ),
+];
 
 /// One paper.
 #[derive(Debug, Deserialize)]
@@ -24,7 +40,8 @@ pub(crate) struct Paper {
     pub(crate) citation: String,
     pub(crate) about: String,
     /// How long the authors' own run of `main_run` took, as printed.
-    pub(crate) printed_minutes: f64,
+    #[serde(default)]
+    pub(crate) printed_minutes: Option<f64>,
     /// The run that the paper is about.
     pub(crate) main_run: String,
     pub(crate) profiles: BTreeMap<String, Scale>,
@@ -40,8 +57,8 @@ pub(crate) struct Paper {
     pub(crate) flaws: Vec<Flaw>,
 }
 
-/// How large the runs of a profile are.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+/// How large the runs of a profile are; what is left out is as the document has it.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Scale {
     /// Training images at most.
@@ -54,6 +71,21 @@ pub(crate) struct Scale {
     pub(crate) seeds: u64,
     /// Epochs of each run of a learning-rate search.
     pub(crate) search_epochs: usize,
+    /// Training seconds a seed on one core of the reference machine: images and epochs follow.
+    #[serde(default)]
+    pub(crate) seconds: Option<f64>,
+    /// Networks are narrowed until so many steps fit into `seconds`.
+    #[serde(default)]
+    pub(crate) steps: Option<usize>,
+    /// Images a step at most.
+    #[serde(default)]
+    pub(crate) batch: Option<usize>,
+    /// Side of the network's input at most.
+    #[serde(default)]
+    pub(crate) side: Option<usize>,
+    /// Test images at most, the same for every run on a set; and validation images.
+    #[serde(default)]
+    pub(crate) test_images: Option<usize>,
 }
 
 /// A training run, before a profile gives it its scale.
@@ -65,8 +97,12 @@ pub(crate) struct RunDecl {
     /// Fields not given here are those of this other run.
     pub(crate) like: Option<String>,
     pub(crate) model: Option<String>,
+    /// The network's settings.
+    #[serde(default)]
+    pub(crate) options: Settings,
     pub(crate) dataset: Option<DatasetId>,
-    pub(crate) optimizer: Option<Optimizer>,
+    /// As in a config file.
+    pub(crate) optimizer: Option<Value>,
     pub(crate) learning_rate: Option<f32>,
     /// Learning rates to choose from on a validation split.
     pub(crate) tune: Option<Vec<f32>>,
@@ -76,8 +112,14 @@ pub(crate) struct RunDecl {
     pub(crate) early_stopping: Option<EarlyStopping>,
     #[serde(default, deserialize_with = "initializer")]
     pub(crate) init: Option<Initializer>,
-    pub(crate) preprocess: Option<Preprocess>,
+    /// As in a config file.
+    pub(crate) preprocess: Option<Value>,
     pub(crate) probe: Option<usize>,
+    /// Further fields of the config file: schedule, loss.
+    #[serde(default)]
+    pub(crate) train: Map<String, Value>,
+    /// How many times the usual share of a profile's time it gets.
+    pub(crate) share: Option<f64>,
     /// What the document leaves open, and what is assumed.
     pub(crate) note: Option<String>,
 }
@@ -87,13 +129,29 @@ fn initializer<'de, D: serde::Deserializer<'de>>(de: D) -> Result<Option<Initial
     name.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
-/// A changed test set.
-#[derive(Clone, Debug, Deserialize)]
+/// A changed test set: noise, another data set, or labels as the document compared them.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Variant {
     pub(crate) id: String,
     /// Replaces the run's own preprocessing steps.
-    pub(crate) steps: Vec<Step>,
+    #[serde(default)]
+    pub(crate) steps: Option<Vec<Step>>,
+    /// Test on this set's test images.
+    #[serde(default)]
+    pub(crate) dataset: Option<DatasetId>,
+    /// Of this EMNIST.
+    #[serde(default)]
+    pub(crate) edition: Option<EmnistEdition>,
+    /// Merge the classes of both sides down to those of this set.
+    #[serde(default)]
+    pub(crate) space: Option<DatasetId>,
+    /// Leave out the test images that are in the run's training set.
+    #[serde(default)]
+    pub(crate) leak_free: bool,
+    /// Split merged classes up again by the true label, as the document did; to show what it does.
+    #[serde(default)]
+    pub(crate) oracle: bool,
 }
 
 /// A part of a paper's page.
@@ -120,6 +178,12 @@ pub(crate) struct Table {
     pub(crate) columns: Vec<String>,
     #[serde(rename = "row")]
     pub(crate) rows: Vec<TableRow>,
+    /// The column (counted from 0) by which the rows are ranked, as far as the seeds allow.
+    #[serde(default)]
+    pub(crate) rank: Option<usize>,
+    /// Small print.
+    #[serde(default)]
+    pub(crate) note: Option<String>,
 }
 
 /// A row of a table.
@@ -143,6 +207,9 @@ pub(crate) struct Cell {
     pub(crate) printed: Option<String>,
     #[serde(default)]
     pub(crate) value: Option<Term>,
+    /// A count of a data set: "emnist-letters.train", ".test", ".total" or ".classes".
+    #[serde(default)]
+    pub(crate) count: Option<String>,
     /// Why the printed value cannot be compared with ours, where it cannot.
     #[serde(default)]
     pub(crate) incomparable: Option<String>,
@@ -163,6 +230,8 @@ pub(crate) struct LayerTable {
 #[serde(deny_unknown_fields)]
 pub(crate) struct LayerRow {
     pub(crate) run: String,
+    /// Empty where the document has no such list.
+    #[serde(default)]
     pub(crate) printed: Vec<String>,
 }
 
@@ -173,8 +242,11 @@ pub(crate) struct Figure {
     pub(crate) id: String,
     pub(crate) kind: FigureKind,
     pub(crate) caption: String,
+    /// Ids of runs; for confusion matrices also `run@variant`.
     #[serde(default)]
     pub(crate) runs: Vec<String>,
+    #[serde(default)]
+    pub(crate) datasets: Vec<DatasetId>,
     #[serde(default)]
     pub(crate) metric: Option<String>,
     #[serde(default)]
@@ -205,6 +277,14 @@ pub(crate) enum FigureKind {
     Reliability,
     Lines,
     Pareto,
+    /// Images a class, of `datasets`.
+    ClassCounts,
+    /// Recall of each class, of `runs` (also `run@variant`).
+    ClassRecall,
+    /// t-SNE maps of the test images: their pixels and what the first run's last layer sees.
+    Map,
+    /// The swish function.
+    Swish,
 }
 
 /// What a learning curve shows.
@@ -214,6 +294,12 @@ pub(crate) enum Curve {
     ProbeAccuracy,
     TestProbeAccuracy,
     TrainLoss,
+    /// Training loss and validation loss.
+    Losses,
+    /// Training and validation accuracy.
+    Accuracies,
+    /// Training accuracy.
+    TrainAccuracy,
 }
 
 /// A line of a `lines` figure.
@@ -239,7 +325,14 @@ pub(crate) struct Claim {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Flaw {
+    #[serde(default)]
+    pub(crate) title: String,
     pub(crate) text: String,
+    /// The runs that demonstrate it.
+    #[serde(rename = "table", default)]
+    pub(crate) tables: Vec<Table>,
+    #[serde(rename = "figure", default)]
+    pub(crate) figures: Vec<Figure>,
 }
 
 /// All papers, checked.
@@ -267,17 +360,15 @@ impl Paper {
     /// All terms that need a run, with where they stand.
     pub(crate) fn terms(&self) -> Vec<(String, &Term)> {
         let mut terms = Vec::new();
-        for section in &self.sections {
-            for table in &section.tables {
-                for row in &table.rows {
-                    let values = row.cells.iter().filter_map(|cell| cell.value.as_ref());
-                    terms.extend(values.map(|term| (table.id.clone(), term)));
-                }
+        for table in self.tables() {
+            for row in &table.rows {
+                let values = row.cells.iter().filter_map(|cell| cell.value.as_ref());
+                terms.extend(values.map(|term| (table.id.clone(), term)));
             }
-            for figure in &section.figures {
-                for line in &figure.lines {
-                    terms.extend(line.values.iter().map(|term| (figure.id.clone(), term)));
-                }
+        }
+        for figure in self.figures() {
+            for line in &figure.lines {
+                terms.extend(line.values.iter().map(|term| (figure.id.clone(), term)));
             }
         }
         for claim in &self.claims {
@@ -292,6 +383,20 @@ impl Paper {
         terms
     }
 
+    /// All tables of numbers: those of the document, then those that demonstrate flaws.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &Table> {
+        let of_flaws = self.flaws.iter().flat_map(|flaw| &flaw.tables);
+        let of_sections = self.sections.iter().flat_map(|section| &section.tables);
+        of_sections.chain(of_flaws)
+    }
+
+    /// All figures, those of flaws last.
+    pub(crate) fn figures(&self) -> impl Iterator<Item = &Figure> {
+        let of_flaws = self.flaws.iter().flat_map(|flaw| &flaw.figures);
+        let of_sections = self.sections.iter().flat_map(|section| &section.figures);
+        of_sections.chain(of_flaws)
+    }
+
     /// Ids of tables, layer tables and figures in order.
     pub(crate) fn items(&self) -> Vec<&str> {
         let mut items = Vec::new();
@@ -299,6 +404,10 @@ impl Paper {
             items.extend(section.tables.iter().map(|t| t.id.as_str()));
             items.extend(section.layers.iter().map(|t| t.id.as_str()));
             items.extend(section.figures.iter().map(|f| f.id.as_str()));
+        }
+        for flaw in &self.flaws {
+            items.extend(flaw.tables.iter().map(|t| t.id.as_str()));
+            items.extend(flaw.figures.iter().map(|f| f.id.as_str()));
         }
         items
     }
@@ -311,10 +420,10 @@ impl Paper {
                 needed.insert(term.run.clone());
             }
         }
+        for figure in self.figures().filter(|figure| figure.id == item) {
+            needed.extend(figure.run_ids().map(str::to_string));
+        }
         for section in &self.sections {
-            for figure in section.figures.iter().filter(|figure| figure.id == item) {
-                needed.extend(figure.runs.iter().cloned());
-            }
             for table in section.layers.iter().filter(|table| table.id == item) {
                 needed.extend(table.models.iter().map(|row| row.run.clone()));
             }
@@ -329,6 +438,11 @@ impl Paper {
             .into_iter()
             .filter(|(_, term)| term.run == run)
             .filter_map(|(_, term)| term.variant.as_deref())
+            .chain(self.figures().flat_map(|figure| {
+                let pairs = figure.runs.iter().filter_map(|name| name.split_once('@'));
+                let of_run = pairs.filter(|(id, _)| *id == run);
+                of_run.map(|(_, variant)| variant)
+            }))
             .collect();
         self.variants
             .iter()
@@ -352,9 +466,14 @@ impl Paper {
                 );
             };
             let run = &mut self.runs[index];
+            if run.model.is_none() {
+                // Another network has other settings.
+                let own = std::mem::replace(&mut run.options, base.options);
+                run.options.extend(own);
+            }
             run.model = run.model.take().or(base.model);
             run.dataset = run.dataset.take().or(base.dataset);
-            run.optimizer = run.optimizer.or(base.optimizer);
+            run.optimizer = run.optimizer.take().or(base.optimizer);
             if run.tune.is_none() {
                 run.learning_rate = run.learning_rate.or(base.learning_rate);
                 run.tune = if run.learning_rate.is_some() {
@@ -370,6 +489,9 @@ impl Paper {
             run.init = run.init.or(base.init);
             run.preprocess = run.preprocess.take().or(base.preprocess);
             run.probe = run.probe.or(base.probe);
+            run.share = run.share.or(base.share);
+            let own = std::mem::replace(&mut run.train, base.train);
+            run.train.extend(own);
             run.note = run.note.take().or(base.note);
         }
         Ok(())
@@ -378,10 +500,11 @@ impl Paper {
     fn check(&self) -> Result<()> {
         for run in &self.runs {
             let missing = |what| format!("run {}: no {what}", run.id);
-            let model = run.model.as_ref().with_context(|| missing("model"))?;
-            hw_models::zoo::find(model)?;
+            run.model.as_ref().with_context(|| missing("model"))?;
             run.dataset.as_ref().with_context(|| missing("dataset"))?;
-            run.optimizer.with_context(|| missing("optimizer"))?;
+            run.optimizer
+                .as_ref()
+                .with_context(|| missing("optimizer"))?;
             run.batch.with_context(|| missing("batch"))?;
             run.epochs.with_context(|| missing("epochs"))?;
             if run.learning_rate.is_some() == run.tune.is_some() {
@@ -413,33 +536,75 @@ impl Paper {
         if let Some(twice) = self.items().into_iter().find(|id| !seen.insert(*id)) {
             bail!("two items are called {twice}");
         }
-        for section in &self.sections {
-            for table in &section.tables {
-                if table
-                    .rows
-                    .iter()
-                    .any(|row| row.cells.len() != table.columns.len())
-                {
-                    bail!("{}: a row has not one cell a column", table.id);
-                }
-            }
-            for figure in &section.figures {
-                if !figure.printed.is_empty()
-                    && figure.kind == FigureKind::Bars
-                    && figure.printed.len() != figure.runs.len()
-                {
-                    bail!("{}: not one printed value a run", figure.id);
-                }
-                if figure
-                    .lines
-                    .iter()
-                    .any(|line| line.values.len() != figure.x.len())
-                {
-                    bail!("{}: a line has not one value an x", figure.id);
+        for figure in self.figures() {
+            for variant in figure.runs.iter().filter_map(|name| name.split_once('@')) {
+                if !self.variants.iter().any(|v| v.id == variant.1) {
+                    bail!("{}: \"{}\" names no variant", figure.id, variant.1);
                 }
             }
         }
+        self.check_shapes()
+    }
+
+    /// Whether tables and figures have as many cells, values and labels as they must.
+    fn check_shapes(&self) -> Result<()> {
+        for table in self.tables() {
+            let width = table.columns.len();
+            if let Some(row) = table.rows.iter().find(|row| row.cells.len() != width) {
+                bail!(
+                    "{}: row \"{}\" has not one cell a column",
+                    table.id,
+                    row.label
+                );
+            }
+            if table.rank.is_some_and(|column| column >= width) {
+                bail!("{}: it is ranked by a column it does not have", table.id);
+            }
+            let cells = table.rows.iter().flat_map(|row| &row.cells);
+            for count in cells.filter_map(|cell| cell.count.as_deref()) {
+                super::cells::Count::parse(count).with_context(|| table.id.clone())?;
+            }
+        }
+        for figure in self.figures() {
+            let printed = figure.printed.len();
+            if printed > 0 && figure.kind == FigureKind::Bars && printed != figure.runs.len() {
+                bail!("{}: not one printed value a run", figure.id);
+            }
+            let x = figure.x.len();
+            if figure.lines.iter().any(|line| line.values.len() != x) {
+                bail!("{}: a line has not one value an x", figure.id);
+            }
+        }
         Ok(())
+    }
+}
+
+impl Figure {
+    /// An empty figure of the same kind.
+    pub(crate) fn like(other: &Self) -> Self {
+        Self {
+            id: String::new(),
+            kind: other.kind,
+            caption: String::new(),
+            runs: Vec::new(),
+            datasets: Vec::new(),
+            metric: None,
+            curve: None,
+            printed: Vec::new(),
+            reference: None,
+            x_label: None,
+            x: Vec::new(),
+            lines: Vec::new(),
+        }
+    }
+
+    /// Ids of the runs it needs, without variants.
+    pub(crate) fn run_ids(&self) -> impl Iterator<Item = &str> {
+        let id = |name| match str::split_once(name, '@') {
+            Some((id, _)) => id,
+            None => name,
+        };
+        self.runs.iter().map(move |name| id(name))
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod completions;
+pub(crate) mod cross;
 pub(crate) mod data;
 pub(crate) mod eval;
 pub(crate) mod exchange;

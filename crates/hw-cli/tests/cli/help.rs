@@ -2,7 +2,7 @@
 
 use crate::support::*;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "",
     "data",
     "data list",
@@ -13,6 +13,7 @@ const COMMANDS: [&str; 13] = [
     "models",
     "train",
     "eval",
+    "cross",
     "predict",
     "completions",
     "man",

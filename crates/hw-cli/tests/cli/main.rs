@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 mod answers;
+mod crossing;
 mod damage;
 mod determinism;
 mod help;

@@ -13,5 +13,6 @@ mod locating;
 mod preprocessing;
 mod real_data;
 mod resampling;
+mod sharing;
 mod splitting;
 mod support;

@@ -61,8 +61,24 @@ impl PairedOutcomes {
                 classes: first.classes(),
             });
         }
+        Self::of_correct(&first.correct(), &second.correct())
+    }
+
+    /// Counts from which images each of two models classified correctly, in the same order: for
+    /// models with different label spaces.
+    ///
+    /// # Errors
+    /// Different numbers of images.
+    pub fn of_correct(first: &[bool], second: &[bool]) -> Result<Self, EvalError> {
+        if first.len() != second.len() {
+            return Err(EvalError::Length {
+                what: "images of the second model",
+                expected: first.len(),
+                got: second.len(),
+            });
+        }
         let mut counts = Self::default();
-        for outcome in first.correct().into_iter().zip(second.correct()) {
+        for outcome in first.iter().zip(second) {
             match outcome {
                 (true, true) => counts.both += 1,
                 (true, false) => counts.only_first += 1,

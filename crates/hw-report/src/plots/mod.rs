@@ -4,6 +4,7 @@
 //! where leaving them out could mislead), a plot without data says so, huge labels are cut.
 
 mod axis;
+mod cloud;
 mod comparison;
 mod confusion;
 mod images;
@@ -15,6 +16,7 @@ mod scatter;
 mod shares;
 
 pub use axis::{Axis, Unit};
+pub use cloud::Cloud;
 pub use comparison::{Comparison, ComparisonRow, Estimate, Style};
 pub use confusion::{Confusion, ConfusionMatrix};
 pub use images::{GridImage, ImageGrid};

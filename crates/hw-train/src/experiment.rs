@@ -219,3 +219,36 @@ fn run_id(config: &TrainConfig, spec: &ModelSpec, data: &DataStamp) -> String {
     let text = serde_json::json!({ "config": config, "model": spec, "data": data }).to_string();
     hw_core::files::sha256_hex(text.as_bytes())[..16].to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hw_data::glyphs::{GlyphConfig, generate};
+    use hw_data::{Augment, GlyphSet};
+
+    #[test]
+    fn only_images_to_learn_from_are_changed_at_random_and_anew_each_epoch() {
+        let glyphs = generate(GlyphSet::Digits, Split::Train, 60, &GlyphConfig::default()).unwrap();
+        let glyphs = Arc::new(glyphs);
+        let with = |augment| {
+            let config = TrainConfig {
+                augment,
+                val_fraction: 0.2,
+                probe: Some(10),
+                ..TrainConfig::default()
+            };
+            let test = Some(glyphs.clone());
+            Experiment::new(config, glyphs.clone(), test).unwrap()
+        };
+        let (plain, changed) = (with(None), with(Some(Augment::standard())));
+        let images = |loader: &Loader, epoch| loader.epoch(epoch, 0).next().unwrap().images;
+        let held_out = |experiment: &Experiment| images(experiment.validation.as_ref().unwrap(), 0);
+        assert_eq!(held_out(&plain), held_out(&changed));
+        let probes = |e: &Experiment| e.probes.as_ref().unwrap().each_ref().map(|p| images(p, 0));
+        assert_eq!(probes(&plain), probes(&changed));
+        assert_ne!(images(&plain.train, 0), images(&changed.train, 0));
+        assert_eq!(images(&changed.train, 1), images(&changed.train, 1));
+        assert_ne!(images(&changed.train, 1), images(&changed.train, 2));
+        assert_ne!(plain.id(), changed.id());
+    }
+}

@@ -1,14 +1,12 @@
 //! Facts about the real data sets, checked wherever they are present (`HW_DATA_DIR`).
 
-use crate::support::{fixture, real_data};
+use crate::support::real_data;
 use hw_data::centre::fit_like_mnist;
 use hw_data::class_map::ClassMap;
 use hw_data::gray::Gray;
 use hw_data::verify::{Verdict, verify};
-use hw_data::{DataDirs, Dataset, DatasetId, EmnistEdition, Loader, LoaderConfig, Split};
-use hw_data::{load, locate};
+use hw_data::{DataDirs, Dataset, DatasetId, EmnistEdition, Split, load, locate};
 use std::collections::HashSet;
-use std::sync::Arc;
 
 /// Every part that is there, smallest training sets first.
 fn part(id: &DatasetId, split: Split, dirs: &DataDirs) -> Dataset {
@@ -239,26 +237,4 @@ fn fitting_an_mnist_image_like_mnist_leaves_it_as_it_is() {
         "{same} of {}",
         mnist.len()
     );
-}
-
-/// SHA-256 over numbers as little-endian f32.
-fn float_sum(values: impl Iterator<Item = f32>) -> String {
-    let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
-    hw_core::files::sha256_hex(&bytes)
-}
-
-#[test]
-fn candle_datasets_makes_the_same_numbers_of_mnist() {
-    let Some(dirs) = real_data() else { return };
-    let text = std::fs::read_to_string(fixture("candle-datasets.json")).unwrap();
-    let golden: serde_json::Value = serde_json::from_str(&text).unwrap();
-    for split in [Split::Train, Split::Test] {
-        let set = Arc::new(part(&DatasetId::Mnist, split, &dirs));
-        let labels = float_sum(set.labels.iter().map(|&label| f32::from(label)));
-        assert_eq!(golden[format!("{split}_labels")], labels);
-        let all: Arc<[u32]> = (0..set.len() as u32).collect();
-        let loader = Loader::new(set, all, LoaderConfig::default()).unwrap();
-        let pixels = float_sum(loader.epoch(0, 0).flat_map(|batch| batch.images));
-        assert_eq!(golden[format!("{split}_images")], pixels);
-    }
 }

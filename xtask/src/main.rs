@@ -3,6 +3,8 @@
 mod args;
 mod progress;
 mod reproduce;
+mod served;
+mod web;
 
 use args::{Args, Command};
 use clap::Parser;
@@ -17,6 +19,9 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let result = match args.command {
         Command::ReproduceAll(args) => reproduce::run(&args),
+        Command::TrainServed(args) => served::run(&args),
+        Command::Web(args) => web::run(&args),
+        Command::PageTests(args) => web::page_tests(&args),
     };
     match result {
         Ok(code) => code,

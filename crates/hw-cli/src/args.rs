@@ -7,6 +7,7 @@ use hw_data::{DatasetId, EmnistEdition, PixelScale, Split};
 use hw_models::{Initializer, zoo};
 use hw_train::{Monitor, Optimizer};
 use std::ffi::OsStr;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
@@ -68,6 +69,9 @@ pub(crate) enum Command {
     /// Say which characters some images show
     #[command(after_help = PREDICT_EXAMPLES)]
     Predict(PredictArgs),
+    /// Open a page where anyone writes by hand and reads what they wrote
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(ServeArgs),
     /// Print a shell's completion script
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArgs),
@@ -319,21 +323,47 @@ const PREDICT_EXAMPLES: &str = "\
 Examples:
   hw predict --checkpoint runs/first seven.png
   hw predict --checkpoint runs/first --top 5 --json scans/*.jpg
+  hw predict --builtin all note.png strokes.json
 
-Images may have any size and be dark on light or light on dark; each should show one character. They
-are cropped and centred the way the training images were.";
+Images may have any size and be dark on light or light on dark. With --checkpoint each should show one
+character; it is cropped and centred the way the training images were.";
 
 #[derive(Debug, Args)]
 pub(crate) struct PredictArgs {
     /// A run's folder, or a checkpoint file
-    #[arg(long, short, value_name = "DIR")]
-    pub(crate) checkpoint: PathBuf,
-    /// PNG or JPEG files
+    #[arg(long, short, value_name = "DIR", required_unless_present = "builtin")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// Read whole words with a model that comes with hw, instead
+    #[arg(long, value_name = "NAME", conflicts_with = "checkpoint", value_parser = builtin_names())]
+    pub(crate) builtin: Option<String>,
+    /// PNG or JPEG files; with --builtin also JSON files of strokes, as POST /api/recognise takes them
     #[arg(value_name = "IMAGE", required = true)]
     pub(crate) images: Vec<PathBuf>,
     /// How many answers an image
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = at_least_one)]
     pub(crate) top: usize,
+}
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  hw serve
+  hw serve --checkpoint runs/first
+  hw serve --bind 0.0.0.0:8080      (lets other machines in; nobody is asked for a password)
+
+Four small models come with the binary. A checkpoint is read again whenever its file changes. Ctrl-C
+ends the server after the requests under way.";
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(crate) bind: SocketAddr,
+    /// Read with a run's network too: its folder, or a checkpoint file
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// Requests that may wait; more are turned away with status 503
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least_one)]
+    pub(crate) queue: usize,
 }
 
 const COMPLETIONS_EXAMPLES: &str = "\
@@ -368,6 +398,11 @@ fn model_names() -> PossibleValuesParser {
             .iter()
             .map(|entry| PossibleValue::new(entry.name).help(entry.about)),
     )
+}
+
+/// The models that come with the binary.
+fn builtin_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(hw_ink::builtin::names())
 }
 
 /// The optimizers there are.

@@ -44,6 +44,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Train(args) => commands::train::run(args, common),
         Command::Eval(args) => commands::eval::run(args, common),
         Command::Predict(args) => commands::predict::run(args, common),
+        Command::Serve(args) => commands::serve::run(args, common),
         Command::Completions(args) => commands::completions::shell(args, common),
         Command::Man(args) => commands::completions::man(args, common),
     }

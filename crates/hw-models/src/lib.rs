@@ -18,6 +18,7 @@
 #![warn(missing_docs)]
 
 mod error;
+pub mod fold;
 pub mod init;
 pub mod network;
 pub mod plan;
@@ -28,6 +29,7 @@ pub mod weights;
 pub mod zoo;
 
 pub use error::{ModelError, Result};
+pub use fold::fold;
 pub use init::Initializer;
 pub use network::{Mode, Network};
 pub use resolve::ResolvedModel;

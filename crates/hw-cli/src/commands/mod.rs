@@ -5,6 +5,8 @@ pub(crate) mod data;
 pub(crate) mod eval;
 pub(crate) mod models;
 pub(crate) mod predict;
+pub(crate) mod read;
+pub(crate) mod serve;
 pub(crate) mod train;
 
 use crate::args::Common;

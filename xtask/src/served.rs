@@ -9,8 +9,8 @@ use hw_data::centre::fit_like_mnist;
 use hw_data::glyphs::{GlyphConfig, default_count, generate};
 use hw_data::gray::Gray;
 use hw_data::{DataDirs, DataError, Dataset, DatasetId, EmnistEdition, GlyphSet, Split};
-use hw_eval::Predictions;
 use hw_eval::Calibration;
+use hw_eval::Predictions;
 use hw_ink::net::softmax;
 use hw_ink::{Card, Measurement, Model, Net};
 use hw_kernels::Activation;
@@ -95,8 +95,21 @@ fn spec(classes: usize) -> ModelSpec {
         momentum: 0.02,
     };
     let relu = || Layer::activation(Activation::Relu);
-    let stage = |out| [Layer::conv(out, 3, Border::Same), norm(), relu(), Layer::max_pool(2)];
-    let head = [Layer::Flatten, Layer::Dropout { rate: 0.3 }, Layer::dense(128), norm(), relu()];
+    let stage = |out| {
+        [
+            Layer::conv(out, 3, Border::Same),
+            norm(),
+            relu(),
+            Layer::max_pool(2),
+        ]
+    };
+    let head = [
+        Layer::Flatten,
+        Layer::Dropout { rate: 0.3 },
+        Layer::dense(128),
+        norm(),
+        relu(),
+    ];
     let layers = [16, 32, 64].into_iter().flat_map(stage);
     ModelSpec {
         name: "served".into(),
@@ -110,8 +123,14 @@ fn spec(classes: usize) -> ModelSpec {
 pub(crate) fn run(args: &TrainServedArgs) -> Result<ExitCode> {
     let chosen = |recipe: &&Recipe| args.only.as_deref().is_none_or(|only| only == recipe.name);
     let recipes: Vec<&Recipe> = RECIPES.iter().filter(chosen).collect();
-    ensure!(!recipes.is_empty(), "--only takes digits, letters, all or hiragana");
-    ensure!(args.scale > 0.0 && args.scale <= 1.0, "--scale must lie in (0, 1]");
+    ensure!(
+        !recipes.is_empty(),
+        "--only takes digits, letters, all or hiragana"
+    );
+    ensure!(
+        args.scale > 0.0 && args.scale <= 1.0,
+        "--scale must lie in (0, 1]"
+    );
     let home = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/hw-ink/models");
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from(home));
     let cancel = CancelToken::new();
@@ -125,11 +144,20 @@ pub(crate) fn run(args: &TrainServedArgs) -> Result<ExitCode> {
         let path = out.join(format!("{}.safetensors", recipe.name));
         let bytes = model.to_bytes()?;
         hw_core::files::write_whole(&path, &bytes)?;
-        eprintln!("{}: {} bytes in {}", recipe.name, bytes.len(), path.display());
+        eprintln!(
+            "{}: {} bytes in {}",
+            recipe.name,
+            bytes.len(),
+            path.display()
+        );
         for m in &model.card.measured {
             eprintln!(
                 "  {} ({} images): {:.2} % as served, {:.2} % in f32, calibration error {:.4}",
-                m.on, m.images, m.accuracy * 100.0, m.accuracy_f32 * 100.0, m.calibration_error
+                m.on,
+                m.images,
+                m.accuracy * 100.0,
+                m.accuracy_f32 * 100.0,
+                m.calibration_error
             );
         }
     }
@@ -150,7 +178,9 @@ fn trained(recipe: &Recipe, args: &TrainServedArgs, cancel: &CancelToken) -> Res
         ..TrainConfig::default()
     };
     let experiment = Experiment::new(config, Arc::new(glyphs), None)?;
-    let folder = args.runs.join(format!("{}-{}", recipe.name, experiment.id()));
+    let folder = args
+        .runs
+        .join(format!("{}-{}", recipe.name, experiment.id()));
     let mut observer = |event: &Event| {
         if let Event::Epoch(record) = event {
             eprintln!("{}: {record:?}", recipe.name);
@@ -175,7 +205,10 @@ fn scaled(images: usize, scale: f64) -> usize {
 /// Calibrates, quantises and measures.
 fn measured(recipe: &Recipe, args: &TrainServedArgs, net: Net) -> Result<Model> {
     let held_out = |seed| {
-        let count = scaled(HELD_OUT.min(default_count(recipe.glyphs, Split::Test)), args.scale);
+        let count = scaled(
+            HELD_OUT.min(default_count(recipe.glyphs, Split::Test)),
+            args.scale,
+        );
         generate(recipe.glyphs, Split::Test, count, &hand(seed))
     };
     let calibration = held_out(SEED + 1)?;
@@ -196,7 +229,10 @@ fn measured(recipe: &Recipe, args: &TrainServedArgs, net: Net) -> Result<Model> 
     let mut served = exact.quantised()?;
     let test = held_out(SEED + 2)?;
     let name = format!("{} drawn with another seed", recipe.glyphs.name());
-    served.card.measured.push(measurement(&name, &exact, &served, &test)?);
+    served
+        .card
+        .measured
+        .push(measurement(&name, &exact, &served, &test)?);
     let dirs = DataDirs::resolve(args.data_dir.as_deref());
     for (id, edition) in recipe.real {
         let dirs = dirs.clone().with_edition(*edition);
@@ -204,7 +240,10 @@ fn measured(recipe: &Recipe, args: &TrainServedArgs, net: Net) -> Result<Model> 
             Ok(real) => {
                 let real = fitted(real)?;
                 let name = format!("{id} test images ({}), refitted", real.edition);
-                served.card.measured.push(measurement(&name, &exact, &served, &real)?);
+                served
+                    .card
+                    .measured
+                    .push(measurement(&name, &exact, &served, &real)?);
             }
             Err(DataError::NotFound { .. }) => eprintln!("{id} is not here: not measured on it"),
             Err(error) => return Err(error.into()),
@@ -223,13 +262,19 @@ fn fitted(mut set: Dataset) -> Result<Dataset> {
             other => Ok(other?),
         }
     };
-    let images: Vec<Vec<u8>> = (0..set.len()).into_par_iter().map(refit).collect::<Result<_>>()?;
+    let images: Vec<Vec<u8>> = (0..set.len())
+        .into_par_iter()
+        .map(refit)
+        .collect::<Result<_>>()?;
     set.images = hw_data::Images::new(images.concat(), images.len(), 1, height, width)?;
     Ok(set)
 }
 
 fn logits(net: &Net, set: &Dataset) -> Result<Vec<Vec<f32>>> {
-    let of = |index: usize| net.logits(set.images.image(index)).context("cannot look at an image");
+    let of = |index: usize| {
+        net.logits(set.images.image(index))
+            .context("cannot look at an image")
+    };
     (0..set.len()).into_par_iter().map(of).collect()
 }
 
@@ -238,7 +283,8 @@ fn temperature(logits: &[Vec<f32>], labels: &[u16]) -> f32 {
     let loss = |log_t: f64| -> f64 {
         let t = log_t.exp() as f32;
         let rows = logits.iter().zip(labels);
-        rows.map(|(row, &label)| -f64::from(softmax(row, t)[usize::from(label)].max(1e-30)).ln()).sum()
+        rows.map(|(row, &label)| -f64::from(softmax(row, t)[usize::from(label)].max(1e-30)).ln())
+            .sum()
     };
     let ratio = (5f64.sqrt() - 1.0) / 2.0;
     let (mut low, mut high) = (-2.0, 2.0);
@@ -256,7 +302,9 @@ fn temperature(logits: &[Vec<f32>], labels: &[u16]) -> f32 {
 fn measurement(on: &str, exact: &Model, served: &Model, set: &Dataset) -> Result<Measurement> {
     let predictions = |model: &Model| -> Result<Predictions> {
         let rows = logits(&model.net, set)?.into_iter();
-        let rows: Vec<f32> = rows.flat_map(|row| softmax(&row, model.card.temperature)).collect();
+        let rows: Vec<f32> = rows
+            .flat_map(|row| softmax(&row, model.card.temperature))
+            .collect();
         let labels = set.labels.iter().map(|&label| u32::from(label)).collect();
         Ok(Predictions::new(rows, labels, set.classes.len())?)
     };

@@ -20,9 +20,16 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const MOST_WEIGHTS: u64 = 1_000_000;
 
 pub(crate) fn run(args: &WebArgs) -> Result<ExitCode> {
-    let out = args.out.clone().unwrap_or_else(|| root().join("results/web"));
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| root().join("results/web"));
     let size = build(&out)?;
-    eprintln!("{}: {} bytes; any web server can offer it", out.display(), size);
+    eprintln!(
+        "{}: {} bytes; any web server can offer it",
+        out.display(),
+        size
+    );
     Ok(ExitCode::SUCCESS)
 }
 
@@ -32,12 +39,24 @@ fn build(out: &Path) -> Result<u64> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo
         .current_dir(root())
-        .args(["build", "--quiet", "--locked", "--profile", "web", "-p", "hw-wasm", "--lib"])
+        .args([
+            "build",
+            "--quiet",
+            "--locked",
+            "--profile",
+            "web",
+            "-p",
+            "hw-wasm",
+            "--lib",
+        ])
         .args(["--target", TARGET])
         .arg("--target-dir")
         .arg(&target)
         .env("RUSTFLAGS", "-C target-feature=+simd128");
-    done(cargo, "the target is installed by: rustup target add wasm32-unknown-unknown")?;
+    done(
+        cargo,
+        "the target is installed by: rustup target add wasm32-unknown-unknown",
+    )?;
     let module = target.join(TARGET).join("web/hw_wasm.wasm");
     let mut size = copy(&module, &out.join("hw.wasm"))?;
     size += copy_all(&root().join(PAGE), out, |_| true)?;
@@ -45,7 +64,10 @@ fn build(out: &Path) -> Result<u64> {
     let weights = copy_all(&models, &out.join("models"), |name| {
         name.extension() == Some(OsStr::new("safetensors"))
     })?;
-    ensure!(weights < MOST_WEIGHTS, "the models are {weights} bytes, above {MOST_WEIGHTS}");
+    ensure!(
+        weights < MOST_WEIGHTS,
+        "the models are {weights} bytes, above {MOST_WEIGHTS}"
+    );
     Ok(size + weights)
 }
 
@@ -56,7 +78,8 @@ fn target_folder() -> PathBuf {
 
 fn copy_all(from: &Path, to: &Path, wanted: impl Fn(&Path) -> bool) -> Result<u64> {
     let mut size = 0;
-    let entries = std::fs::read_dir(from).with_context(|| format!("cannot list {}", from.display()))?;
+    let entries =
+        std::fs::read_dir(from).with_context(|| format!("cannot list {}", from.display()))?;
     for entry in entries {
         let path = entry?.path();
         if let (true, Some(name)) = (path.is_file() && wanted(&path), path.file_name()) {
@@ -86,8 +109,14 @@ pub(crate) fn page_tests(args: &PageTestsArgs) -> Result<ExitCode> {
         npm.current_dir(&tests).args(arguments);
         npm
     };
-    done(npm(&["ci", "--no-audit", "--no-fund"]), "Node.js 20 or newer with npm is needed")?;
-    done(npm(&["run", "--silent", "check"]), "the page's types or style are wrong")?;
+    done(
+        npm(&["ci", "--no-audit", "--no-fund"]),
+        "Node.js 20 or newer with npm is needed",
+    )?;
+    done(
+        npm(&["run", "--silent", "check"]),
+        "the page's types or style are wrong",
+    )?;
     let web = root().join("results/web");
     build(&web)?;
     let hw = match &args.hw {
@@ -108,7 +137,9 @@ pub(crate) fn page_tests(args: &PageTestsArgs) -> Result<ExitCode> {
 /// Builds the binary under test and says where it is.
 fn build_hw() -> Result<PathBuf> {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(root()).args(["build", "--locked", "-p", "hw-cli", "--bin", "hw"]);
+    cargo
+        .current_dir(root())
+        .args(["build", "--locked", "-p", "hw-cli", "--bin", "hw"]);
     done(cargo, "hw does not build")?;
     Ok(target_folder().join("debug/hw"))
 }
@@ -116,7 +147,9 @@ fn build_hw() -> Result<PathBuf> {
 /// Runs a command to its good end; `advice` says what may be the matter otherwise.
 fn done(mut command: Command, advice: &str) -> Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let status = command.status().with_context(|| format!("cannot run {name}; {advice}"))?;
+    let status = command
+        .status()
+        .with_context(|| format!("cannot run {name}; {advice}"))?;
     ensure!(status.success(), "{name} ended with {status}; {advice}");
     Ok(())
 }

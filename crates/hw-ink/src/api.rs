@@ -132,7 +132,10 @@ impl Answer {
             let [left, top_edge] = character.bounds.low;
             let [right, bottom] = character.bounds.high;
             Letter {
-                text: top.first().map(|best| best.text.clone()).unwrap_or_default(),
+                text: top
+                    .first()
+                    .map(|best| best.text.clone())
+                    .unwrap_or_default(),
                 bounds: [left, top_edge, right, bottom],
                 strokes: character.parts,
                 line: character.line,
@@ -140,7 +143,9 @@ impl Answer {
                 top,
                 look_alikes: character.look_alikes,
                 image: STANDARD.encode(&character.image),
-                saliency: character.saliency.map(|values| STANDARD.encode(signed_bytes(&values))),
+                saliency: character
+                    .saliency
+                    .map(|values| STANDARD.encode(signed_bytes(&values))),
             }
         };
         Self {
@@ -155,6 +160,11 @@ impl Answer {
 
 /// Scaled so that the strongest is 127.
 fn signed_bytes(values: &[f32]) -> Vec<u8> {
-    let most = values.iter().fold(1e-12f32, |most, value| most.max(value.abs()));
-    values.iter().map(|value| (value / most * 127.0) as i8 as u8).collect()
+    let most = values
+        .iter()
+        .fold(1e-12f32, |most, value| most.max(value.abs()));
+    values
+        .iter()
+        .map(|value| (value / most * 127.0) as i8 as u8)
+        .collect()
 }

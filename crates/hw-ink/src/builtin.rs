@@ -17,7 +17,10 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// The file of the model of that name.
 pub fn file(name: &str) -> Option<&'static [u8]> {
-    FILES.iter().find(|(known, _)| *known == name).map(|(_, bytes)| *bytes)
+    FILES
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, bytes)| *bytes)
 }
 
 /// The model of that name.
@@ -27,7 +30,10 @@ pub fn file(name: &str) -> Option<&'static [u8]> {
 pub fn builtin(name: &str) -> Result<Model, InkError> {
     let bytes = file(name).ok_or_else(|| {
         let known: Vec<&str> = names().collect();
-        InkError::Model(format!("there is no model '{name}'; there are {}", known.join(", ")))
+        InkError::Model(format!(
+            "there is no model '{name}'; there are {}",
+            known.join(", ")
+        ))
     })?;
     Model::from_bytes(bytes)
 }
@@ -46,7 +52,12 @@ mod tests {
             assert!(!card.measured.is_empty());
         }
         assert!(FILES.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() < 1_000_000);
-        assert!(builtin("greek").unwrap_err().to_string().contains("hiragana"));
+        assert!(
+            builtin("greek")
+                .unwrap_err()
+                .to_string()
+                .contains("hiragana")
+        );
     }
 
     #[test]

@@ -76,7 +76,9 @@ fn by_height(rows: &mut [Vec<f32>], bounds: &[Bounds], classes: &[char]) {
         each.sum()
     };
     let ways = [[0.0, 1.0], [0.4, 1.0], [0.4, 1.4], [0.15, 1.0]];
-    let rulings = bounds.iter().flat_map(|bounds| ways.map(|way| Ruling::under(bounds, way)));
+    let rulings = bounds
+        .iter()
+        .flat_map(|bounds| ways.map(|way| Ruling::under(bounds, way)));
     let best = rulings
         .map(|ruling| (likelihood(ruling), ruling))
         .reduce(|best, next| if next.0 > best.0 { next } else { best });

@@ -4,7 +4,7 @@ use crate::InkError;
 use crate::stroke::{Stroke, distance};
 
 /// More points than anyone writes at once.
-pub const MOST_POINTS: usize = 50_000;
+pub const MOST_POINTS: usize = 20_000;
 /// More strokes than anyone writes at once.
 pub const MOST_STROKES: usize = 1_000;
 /// Coordinates lie within plus and minus this.
@@ -146,7 +146,10 @@ mod tests {
         let stair = (0..100).map(|i| [i as f32, (i % 2) as f32]);
         let ink = Ink::new(&[Stroke::even(stair.collect())]).unwrap();
         let inner = &ink.strokes()[0].points[2..90];
-        assert!(inner.iter().all(|[_, y]| (0.2..0.8).contains(y)), "{inner:?}");
+        assert!(
+            inner.iter().all(|[_, y]| (0.2..0.8).contains(y)),
+            "{inner:?}"
+        );
         let corner = vec![[0.0, 0.0], [0.0, 100.0], [60.0, 100.0]];
         let ink = Ink::new(&[Stroke::even(corner.clone())]).unwrap();
         assert_eq!(ink.strokes()[0].points, corner);
@@ -156,6 +159,9 @@ mod tests {
     fn a_mouse_that_always_reports_half_pressure_writes_at_full_width() {
         let mut stroke = Stroke::even(vec![[0.0, 0.0], [9.0, 9.0]]);
         stroke.pressure = vec![0.5, 0.5];
-        assert_eq!(Ink::new(&[stroke]).unwrap().strokes()[0].pressure, [1.0, 1.0]);
+        assert_eq!(
+            Ink::new(&[stroke]).unwrap().strokes()[0].pressure,
+            [1.0, 1.0]
+        );
     }
 }

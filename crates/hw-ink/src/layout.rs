@@ -61,9 +61,13 @@ pub struct Part {
 impl Part {
     /// A stroke; `None` when it has no point.
     pub fn of_stroke(stroke: &Stroke) -> Option<Self> {
+        let step = stroke.points.len().div_ceil(MOST_ON_LINE);
+        let last = stroke.points.len().saturating_sub(1);
+        let kept = stroke.points.iter().enumerate();
+        let kept = kept.filter(|(index, _)| index % step == 0 || *index == last);
         Some(Self {
             bounds: Bounds::of(&stroke.points)?,
-            line: stroke.points.clone(),
+            line: kept.map(|(_, &point)| point).collect(),
         })
     }
 }
@@ -90,6 +94,10 @@ pub struct Line {
 const SMALL: f32 = 0.45;
 /// Parts overlapping horizontally by this share of the narrower belong together.
 const OVERLAP: f32 = 0.5;
+/// Points of a stroke that are looked at to see what it touches.
+const MOST_ON_LINE: usize = 24;
+/// With more parts than this nobody asks which of them touch: it would take too long.
+const MOST_TOUCHING: usize = 400;
 /// Strokes nearer than this share of the height touch.
 const TOUCH: f32 = 0.06;
 
@@ -118,7 +126,9 @@ fn typical_height(parts: &[Part]) -> f32 {
         sizes.get(index).copied().unwrap_or(0.0)
     };
     // A minus sign, or a lone bar, is not all there is to go by.
-    high(Bounds::height).max(0.25 * high(Bounds::width)).max(1e-3)
+    high(Bounds::height)
+        .max(0.25 * high(Bounds::width))
+        .max(1e-3)
 }
 
 /// Part indices by line: tall parts whose middles lie close make a line, and each dot or bar joins
@@ -169,14 +179,19 @@ fn pieces(parts: &[Part], row: &[usize], height: f32) -> Vec<Piece> {
             bounds: parts[index].bounds,
         };
         // Joining may bring it into reach of others: go on until none is.
-        while let Some(found) = pieces.iter().position(|p| together(parts, p, &piece, height)) {
+        while let Some(found) = pieces
+            .iter()
+            .position(|p| together(parts, p, &piece, height))
+        {
             let other = pieces.swap_remove(found);
             piece.bounds = piece.bounds.with(other.bounds);
             piece.parts.extend(other.parts);
         }
         pieces.push(piece);
     }
-    pieces.iter_mut().for_each(|piece| piece.parts.sort_unstable());
+    pieces
+        .iter_mut()
+        .for_each(|piece| piece.parts.sort_unstable());
     let centre = |piece: &Piece| piece.bounds.low[0] + piece.bounds.high[0];
     pieces.sort_by(|a, b| centre(a).total_cmp(&centre(b)));
     pieces
@@ -191,7 +206,7 @@ fn together(parts: &[Part], a: &Piece, b: &Piece, height: f32) -> bool {
         return true;
     }
     let lower = a.bounds.height().min(b.bounds.height());
-    lower < SMALL * height && touch(parts, a, b, TOUCH * height)
+    parts.len() <= MOST_TOUCHING && lower < SMALL * height && touch(parts, a, b, TOUCH * height)
 }
 
 /// The empty space between two rectangles from left to right; negative where they overlap.
@@ -201,12 +216,14 @@ pub fn gap(a: &Bounds, b: &Bounds) -> f32 {
 
 /// Whether any of their lines come within `reach` of each other.
 pub fn touch(parts: &[Part], a: &Piece, b: &Piece, reach: f32) -> bool {
-    if gap(&a.bounds, &b.bounds) > reach {
+    let above = a.bounds.low[1].max(b.bounds.low[1]) - a.bounds.high[1].min(b.bounds.high[1]);
+    if gap(&a.bounds, &b.bounds).max(above) > reach {
         return false;
     }
     let near = |&i: &usize, &j: &usize| {
         let (one, other) = (&parts[i].line, &parts[j].line);
-        one.iter().any(|&p| near_line(p, other, reach)) || other.iter().any(|&p| near_line(p, one, reach))
+        one.iter().any(|&p| near_line(p, other, reach))
+            || other.iter().any(|&p| near_line(p, one, reach))
     };
     a.parts.iter().any(|i| b.parts.iter().any(|j| near(i, j)))
 }
@@ -255,7 +272,10 @@ mod tests {
     fn an_h_of_three_strokes_is_one_piece_once_its_bar_is_there() {
         let right: &[[f32; 2]] = &[[50.0, 0.0], [50.0, 100.0]];
         assert_eq!(grouped(&[STEM, right]), [[[0], [1]]]);
-        assert_eq!(grouped(&[STEM, right, &[[1.0, 50.0], [49.0, 50.0]]]), [[[0, 1, 2]]]);
+        assert_eq!(
+            grouped(&[STEM, right, &[[1.0, 50.0], [49.0, 50.0]]]),
+            [[[0, 1, 2]]]
+        );
     }
 
     #[test]
@@ -268,7 +288,10 @@ mod tests {
     fn writing_below_writing_is_another_line_and_the_dot_between_belongs_to_the_lower() {
         let below: &[[f32; 2]] = &[[0.0, 190.0], [0.0, 250.0]];
         let dot: &[[f32; 2]] = &[[0.0, 170.0], [1.0, 171.0]];
-        assert_eq!(grouped(&[STEM, below, dot]), [vec![vec![0]], vec![vec![1, 2]]]);
+        assert_eq!(
+            grouped(&[STEM, below, dot]),
+            [vec![vec![0]], vec![vec![1, 2]]]
+        );
     }
 
     #[test]

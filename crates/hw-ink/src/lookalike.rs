@@ -3,14 +3,16 @@
 
 /// Groups of the same shape in different sizes or kinds.
 const GROUPS: [&str; 17] = [
-    "0Oo", "1Il", "2Zz", "5Ss", "8B", "6b", "9gq", "cC", "kK", "pP", "uUvV", "wW", "xX", "yY", "mM",
-    "Jj", "fF",
+    "0Oo", "1Il", "2Zz", "5Ss", "8B", "6b", "9gq", "cC", "kK", "pP", "uUvV", "wW", "xX", "yY",
+    "mM", "Jj", "fF",
 ];
 
 /// Every character of the shape of `character`, itself left out; they are offered beside it.
 pub fn look_alikes(character: char) -> impl Iterator<Item = char> {
     let groups = GROUPS.iter().filter(move |group| group.contains(character));
-    groups.flat_map(|group| group.chars()).filter(move |&other| other != character)
+    groups
+        .flat_map(|group| group.chars())
+        .filter(move |&other| other != character)
 }
 
 /// Top and bottom of a character on the line: 0 is the top of capitals, 1 the base line. `None`
@@ -59,7 +61,10 @@ mod tests {
         for character in ('0'..='9').chain('A'..='Z').chain('a'..='z') {
             for other in look_alikes(character) {
                 assert_ne!(other, character);
-                assert!(look_alikes(other).any(|back| back == character), "{character} {other}");
+                assert!(
+                    look_alikes(other).any(|back| back == character),
+                    "{character} {other}"
+                );
             }
         }
         assert_eq!(look_alikes('O').collect::<String>(), "0o");

@@ -57,7 +57,11 @@ pub struct Model {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum Outline {
-    Conv { out: usize, kernel: usize, pad: usize },
+    Conv {
+        out: usize,
+        kernel: usize,
+        pad: usize,
+    },
     Relu,
     MaxPool,
     Dense,
@@ -116,7 +120,12 @@ impl Model {
             tensors.push((format!("{index}.weight"), Dtype::I8, shape, bytes));
             for (what, values) in [("scale", &scales[..]), ("bias", bias)] {
                 let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-                tensors.push((format!("{index}.{what}"), Dtype::F32, vec![bias.len()], bytes));
+                tensors.push((
+                    format!("{index}.{what}"),
+                    Dtype::F32,
+                    vec![bias.len()],
+                    bytes,
+                ));
             }
         }
         let header = Header {
@@ -128,7 +137,9 @@ impl Model {
         let views = tensors.iter().map(|(name, kind, shape, bytes)| {
             TensorView::new(*kind, shape.clone(), bytes).map(|view| (name.as_str(), view))
         });
-        let views = views.collect::<Result<Vec<_>, _>>().map_err(|e| refuse(&e))?;
+        let views = views
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| refuse(&e))?;
         let metadata = HashMap::from([(KEY.to_owned(), header)]);
         safetensors::serialize(views, Some(metadata)).map_err(|error| refuse(&error))
     }
@@ -148,7 +159,10 @@ impl Model {
             .map_err(|error| refuse(format!("'{KEY}' metadata: {error}")))?;
         let tensor = |name: String, kind: Dtype| match file.tensor(&name) {
             Ok(view) if view.dtype() == kind => Ok(view.data().to_vec()),
-            Ok(view) => Err(refuse(format!("{name} is {:?}, not {kind:?}", view.dtype()))),
+            Ok(view) => Err(refuse(format!(
+                "{name} is {:?}, not {kind:?}",
+                view.dtype()
+            ))),
             Err(error) => Err(refuse(format!("{name}: {error}"))),
         };
         let floats = |name: String| {
@@ -168,7 +182,9 @@ impl Model {
                 }
                 let rows = rows.chunks_exact(bias.len());
                 let widened = rows.flat_map(|row| {
-                    row.iter().zip(&scales).map(|(&w, scale)| f32::from(w as i8) * scale)
+                    row.iter()
+                        .zip(&scales)
+                        .map(|(&w, scale)| f32::from(w as i8) * scale)
                 });
                 Ok((widened.collect(), bias))
             };
@@ -237,7 +253,9 @@ fn quantise(weight: &[f32], width: usize) -> (Vec<i8>, Vec<f32>) {
         false => 0,
     };
     let rows = weight.chunks_exact(width);
-    let rounded = rows.flat_map(|row| row.iter().zip(&scales).map(round)).collect();
+    let rounded = rows
+        .flat_map(|row| row.iter().zip(&scales).map(round))
+        .collect();
     (rounded, scales)
 }
 
@@ -277,7 +295,11 @@ mod tests {
             };
             assert_eq!(bias, same);
             let most = old.iter().fold(0f32, |most, w| most.max(w.abs()));
-            assert!(old.iter().zip(new).all(|(a, b)| (a - b).abs() <= 0.501 * most / 127.0));
+            assert!(
+                old.iter()
+                    .zip(new)
+                    .all(|(a, b)| (a - b).abs() <= 0.501 * most / 127.0)
+            );
         }
         let image = [100; PIXELS];
         let [a, b] = [before, after].map(|model| model.probabilities(&image).unwrap());

@@ -166,9 +166,7 @@ impl Layer {
                 (fits && !output.contains(&0)).then_some(output)
             }
             Self::Relu => Some(input),
-            Self::MaxPool => {
-                (height > 1 && width > 1).then_some([height / 2, width / 2, channels])
-            }
+            Self::MaxPool => (height > 1 && width > 1).then_some([height / 2, width / 2, channels]),
             Self::Dense { weight, bias } => {
                 let inputs = height * width * channels;
                 let fits = !bias.is_empty() && weight.len() == inputs * bias.len();
@@ -470,7 +468,12 @@ pub(crate) mod tests {
             let expected = plain_conv(&x, shape, &layer);
             let found = layer.forward(x, shape);
             assert_eq!(found.len(), expected.len());
-            assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5));
+            assert!(
+                found
+                    .iter()
+                    .zip(&expected)
+                    .all(|(a, b)| (a - b).abs() < 1e-5)
+            );
         }
     }
 
@@ -495,7 +498,10 @@ pub(crate) mod tests {
             };
             let slope = (moved(step) - moved(-step)) / f64::from(2.0 * step);
             let found = f64::from(gradient[index]);
-            assert!((slope - found).abs() < 0.02 * (1.0 + found.abs()), "{index}: {slope} {found}");
+            assert!(
+                (slope - found).abs() < 0.02 * (1.0 + found.abs()),
+                "{index}: {slope} {found}"
+            );
         }
     }
 

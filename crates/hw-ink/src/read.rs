@@ -42,7 +42,10 @@ impl Classifier for Model {
     }
 
     fn probabilities(&self, images: &[Vec<u8>]) -> Result<Vec<Vec<f32>>, InkError> {
-        images.iter().map(|image| Self::probabilities(self, image)).collect()
+        images
+            .iter()
+            .map(|image| Self::probabilities(self, image))
+            .collect()
     }
 
     fn saliency(&self, image: &[u8], class: usize) -> Result<Option<Vec<f32>>, InkError> {
@@ -94,7 +97,7 @@ pub struct Candidate {
 /// Answers a character.
 const TOP: usize = 5;
 /// More characters than are read at once.
-pub const MOST_CHARACTERS: usize = 256;
+pub const MOST_CHARACTERS: usize = 128;
 /// Pieces a character is made of at most.
 const LONGEST: usize = 4;
 /// The pen's width relative to the height of the writing: the middle of what the glyphs vary over.
@@ -117,11 +120,7 @@ const WIDEST: f32 = 0.3;
 /// assert_eq!(reading.text, "17");
 /// # Ok::<(), hw_ink::InkError>(())
 /// ```
-pub fn strokes(
-    classifier: &dyn Classifier,
-    ink: &Ink,
-    explain: bool,
-) -> Result<Reading, InkError> {
+pub fn strokes(classifier: &dyn Classifier, ink: &Ink, explain: bool) -> Result<Reading, InkError> {
     let plan = Plan::of_strokes(classifier, ink)?;
     let images: Vec<Vec<u8>> = plan.images().cloned().collect();
     plan.read(classifier, classifier.probabilities(&images)?, explain)
@@ -129,11 +128,19 @@ pub fn strokes(
 
 /// The pen's width for one character on a line whose tall characters are `height` high.
 fn pen(strokes: &[Stroke], height: f32) -> f32 {
-    let bounds = strokes.iter().filter_map(|stroke| Bounds::of(&stroke.points));
-    let extent = bounds.reduce(Bounds::with).map_or(0.0, |b| b.width().max(b.height()));
+    let bounds = strokes
+        .iter()
+        .filter_map(|stroke| Bounds::of(&stroke.points));
+    let extent = bounds
+        .reduce(Bounds::with)
+        .map_or(0.0, |b| b.width().max(b.height()));
     let width = PEN * height.max(extent) * fineness(strokes);
     // A dot has no extent to be measured by.
-    let widest = if extent > 0.0 { WIDEST * extent } else { PEN * height };
+    let widest = if extent > 0.0 {
+        WIDEST * extent
+    } else {
+        PEN * height
+    };
     width.min(widest).max(1e-3)
 }
 
@@ -165,7 +172,9 @@ impl Plan {
             .filter_map(|(index, stroke)| Some((index, Part::of_stroke(stroke)?)))
             .unzip();
         let image = |members: &[usize], height: f32| {
-            let own = members.iter().map(|&part| ink.strokes()[places[part]].clone());
+            let own = members
+                .iter()
+                .map(|&part| ink.strokes()[places[part]].clone());
             let own: Vec<Stroke> = own.collect();
             classifier.image(&own, pen(&own, height))
         };
@@ -210,7 +219,9 @@ impl Plan {
 
     /// The images to be looked at, 28x28 bytes each.
     pub fn images(&self) -> impl Iterator<Item = &Vec<u8>> {
-        self.lines.iter().flat_map(|line| line.cuts.iter().map(|cut| &cut.image))
+        self.lines
+            .iter()
+            .flat_map(|line| line.cuts.iter().map(|cut| &cut.image))
     }
 
     /// The text, given the probabilities of each image's classes. The classifier is asked for
@@ -234,7 +245,13 @@ impl Plan {
                 reading.text.push('\n');
             }
             let asked = explain.then_some(classifier);
-            line.read(number, &self.manner, classifier.classes(), asked, &mut reading)?;
+            line.read(
+                number,
+                &self.manner,
+                classifier.classes(),
+                asked,
+                &mut reading,
+            )?;
         }
         Ok(reading)
     }
@@ -267,7 +284,10 @@ impl PlannedLine {
         let rows = chosen.iter().map(|cut| cut.row.clone()).collect();
         let rows = weighed(rows, &bounds, &words, &manner.characters);
         for (index, (cut, row)) in chosen.into_iter().zip(rows).enumerate() {
-            let word = words.iter().position(|word| word.contains(&index)).unwrap_or(0);
+            let word = words
+                .iter()
+                .position(|word| word.contains(&index))
+                .unwrap_or(0);
             if word > 0 && words[word].start == index {
                 reading.text.push(' ');
             }
@@ -285,7 +305,11 @@ fn boundaries(parts: &[Part], line: &Line, manner: &Manner) -> Vec<f32> {
     let joined = |pair: &[Piece]| {
         let space = gap(&pair[0].bounds, &pair[1].bounds) / line.height;
         let touching = touch(parts, &pair[0], &pair[1], 0.05 * line.height);
-        let space = if touching { space.min(0.0) - TOUCHING } else { space };
+        let space = if touching {
+            space.min(0.0) - TOUCHING
+        } else {
+            space
+        };
         let odds = (manner.usual_gap - space) / manner.softness;
         1.0 / (1.0 + libm::expf(-odds))
     };
@@ -389,8 +413,14 @@ impl Manner {
             }
         };
         let characters: Vec<char> = classes.iter().map(single).collect();
-        let kana = characters.iter().any(|c| ('\u{3040}'..='\u{30ff}').contains(c));
-        let (usual_gap, softness, word_gap) = if kana { (0.2, 0.06, 1.5) } else { (0.02, 0.03, 0.5) };
+        let kana = characters
+            .iter()
+            .any(|c| ('\u{3040}'..='\u{30ff}').contains(c));
+        let (usual_gap, softness, word_gap) = if kana {
+            (0.26, 0.06, 1.5)
+        } else {
+            (0.02, 0.03, 0.5)
+        };
         Self {
             characters,
             usual_gap,
@@ -410,7 +440,8 @@ fn cheapest(cuts: Vec<Cut>, pieces: usize, boundaries: &[f32]) -> Vec<Cut> {
     for (index, cut) in cuts.iter().enumerate() {
         let sure = cut.row.iter().copied().fold(1e-6, f32::max);
         let split = boundaries.get(cut.pieces.end - 1).copied().unwrap_or(0.0);
-        let cost = best[cut.pieces.start].0 - libm::logf(sure) * cut.pieces.len() as f32 + cut.joins
+        let cost = best[cut.pieces.start].0 - libm::logf(sure) * cut.pieces.len() as f32
+            + cut.joins
             - libm::logf((1.0 - split).max(1e-6));
         if cost < best[cut.pieces.end].0 {
             best[cut.pieces.end] = (cost, Some(index));
@@ -423,19 +454,31 @@ fn cheapest(cuts: Vec<Cut>, pieces: usize, boundaries: &[f32]) -> Vec<Cut> {
         end = cuts[index].pieces.start;
     }
     let mut taken: Vec<Option<Cut>> = cuts.into_iter().map(Some).collect();
-    way.into_iter().rev().filter_map(|index| taken[index].take()).collect()
+    way.into_iter()
+        .rev()
+        .filter_map(|index| taken[index].take())
+        .collect()
 }
 
 /// The words of a line, as ranges of its characters: apart where the gap is wide by itself and
 /// much wider than the line's usual one.
 fn words(cuts: &[Cut], height: f32, manner: &Manner) -> Vec<Range<usize>> {
-    let gaps = cuts.windows(2).map(|pair| gap(&pair[0].bounds, &pair[1].bounds) / height);
+    let gaps = cuts
+        .windows(2)
+        .map(|pair| gap(&pair[0].bounds, &pair[1].bounds) / height);
     let gaps: Vec<f32> = gaps.collect();
     let mut sorted = gaps.clone();
     sorted.sort_by(f32::total_cmp);
-    let usual = sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(0.0);
+    let usual = sorted
+        .get(sorted.len().saturating_sub(1) / 2)
+        .copied()
+        .unwrap_or(0.0);
     // Of a single gap nobody can say whether it is wide for this hand.
-    let least = if gaps.len() < 2 { 2.0 * manner.word_gap } else { manner.word_gap };
+    let least = if gaps.len() < 2 {
+        2.0 * manner.word_gap
+    } else {
+        manner.word_gap
+    };
     let threshold = least.max(usual + 0.35).max(1.6 * usual);
     let mut words = Vec::new();
     let mut start = 0;
@@ -480,7 +523,9 @@ mod tests {
             Ok(images.iter().map(row).collect())
         }
         fn saliency(&self, image: &[u8], class: usize) -> Result<Option<Vec<f32>>, InkError> {
-            Ok(Some(image.iter().map(|&b| f32::from(b) + class as f32).collect()))
+            Ok(Some(
+                image.iter().map(|&b| f32::from(b) + class as f32).collect(),
+            ))
         }
     }
 
@@ -508,7 +553,12 @@ mod tests {
 
     #[test]
     fn characters_come_in_reading_order_whatever_the_order_of_writing() {
-        let reading = read(&[ring(140.0, 70.0, 30.0), stem(0.0), Stroke::even(vec![]), stem(60.0)]);
+        let reading = read(&[
+            ring(140.0, 70.0, 30.0),
+            stem(0.0),
+            Stroke::even(vec![]),
+            stem(60.0),
+        ]);
         assert_eq!(reading.text, "llo");
         let parts: Vec<_> = reading.characters.iter().map(|c| c.parts.clone()).collect();
         assert_eq!(parts, [[1], [3], [0]]);
@@ -518,7 +568,10 @@ mod tests {
     fn a_wide_gap_among_narrow_ones_parts_words_and_height_parts_lines() {
         let words = read(&[stem(0.0), stem(30.0), stem(160.0), stem(190.0)]);
         assert_eq!(words.text, "ll ll");
-        assert_eq!(words.characters.iter().map(|c| c.word).collect::<Vec<_>>(), [0, 0, 1, 1]);
+        assert_eq!(
+            words.characters.iter().map(|c| c.word).collect::<Vec<_>>(),
+            [0, 0, 1, 1]
+        );
         let below = Stroke::even(vec![[0.0, 200.0], [0.0, 300.0]]);
         assert_eq!(read(&[below, stem(0.0), stem(30.0)]).text, "ll\nl");
     }
@@ -543,13 +596,16 @@ mod tests {
         let ink = Ink::new(&[stem(0.0)]).unwrap();
         assert!(read(&[stem(0.0)]).characters[0].saliency.is_none());
         let explained = strokes(&ByInk::default(), &ink, true).unwrap();
-        assert_eq!(explained.characters[0].saliency.as_ref().unwrap().len(), 784);
+        assert_eq!(
+            explained.characters[0].saliency.as_ref().unwrap().len(),
+            784
+        );
     }
 
     #[test]
     fn more_characters_than_can_be_read_are_refused() {
         let many: Vec<Stroke> = (0..300).map(|i| stem(30.0 * i as f32)).collect();
         let error = strokes(&ByInk::default(), &Ink::new(&many).unwrap(), false).unwrap_err();
-        assert!(error.to_string().contains("256"), "{error}");
+        assert!(error.to_string().contains("128"), "{error}");
     }
 }

@@ -29,8 +29,16 @@ fn stroke(text: &str) -> Stroke {
     let mut points = Vec::new();
     for index in 0..knots.len() - 1 {
         let (from, to) = (knots[index], knots[index + 1]);
-        let before = if from.1 || index == 0 { from } else { knots[index - 1] };
-        let after = if to.1 { to } else { *knots.get(index + 2).unwrap_or(&to) };
+        let before = if from.1 || index == 0 {
+            from
+        } else {
+            knots[index - 1]
+        };
+        let after = if to.1 {
+            to
+        } else {
+            *knots.get(index + 2).unwrap_or(&to)
+        };
         for step in 0..8 {
             points.push(curve([before.0, from.0, to.0, after.0], step as f32 / 8.0));
         }
@@ -59,11 +67,17 @@ fn write(text: &str, size: f32) -> Vec<Stroke> {
             continue;
         }
         let own = &known.iter().find(|(name, _)| *name == character).unwrap().1;
-        let xs = || own.iter().flat_map(|stroke| stroke.points.iter().map(|point| point[0]));
+        let xs = || {
+            own.iter()
+                .flat_map(|stroke| stroke.points.iter().map(|point| point[0]))
+        };
         let low = xs().fold(f32::MAX, f32::min);
         let high = xs().fold(f32::MIN, f32::max);
         let place = |&[x, y]: &[f32; 2]| [left + (x - low) * size / 100.0, 50.0 + y * size / 100.0];
-        strokes.extend(own.iter().map(|s| Stroke::even(s.points.iter().map(place).collect())));
+        strokes.extend(
+            own.iter()
+                .map(|s| Stroke::even(s.points.iter().map(place).collect())),
+        );
         left += (high - low) * size / 100.0 + 0.2 * size;
     }
     strokes
@@ -80,7 +94,11 @@ fn misread(model: &str, set: &str, alike: bool) -> Vec<String> {
     let mut wrong = Vec::new();
     for character in set.chars() {
         let found = reading(&model, &write(&character.to_string(), 120.0)).text;
-        let expected = if capital { character.to_ascii_uppercase() } else { character };
+        let expected = if capital {
+            character.to_ascii_uppercase()
+        } else {
+            character
+        };
         let forgiven = alike && look_alikes(expected).any(|other| found == other.to_string());
         if found != expected.to_string() && !forgiven {
             wrong.push(format!("{character} as {found}"));
@@ -106,7 +124,11 @@ fn every_hiragana_is_read() {
 
 #[test]
 fn every_letter_is_read_in_either_case() {
-    let wrong = [misread("letters", CAPITALS, false), misread("letters", SMALL, true)].concat();
+    let wrong = [
+        misread("letters", CAPITALS, false),
+        misread("letters", SMALL, true),
+    ]
+    .concat();
     assert_eq!(wrong, [""; 0]);
 }
 
@@ -119,13 +141,24 @@ fn every_digit_and_letter_alone_is_read_as_itself_or_one_of_its_shape() {
 #[test]
 fn words_and_numbers_are_read_whatever_their_size() {
     let model = builtin("all").unwrap();
-    for text in ["cat", "Hello", "2026", "WORLD", "jump", "fig", "pen and ink"] {
+    for text in [
+        "cat",
+        "Hello",
+        "2026",
+        "WORLD",
+        "jump",
+        "fig",
+        "pen and ink",
+    ] {
         for size in [40.0, 130.0] {
             assert_eq!(reading(&model, &write(text, size)).text, text, "{size}");
         }
     }
     let hiragana = builtin("hiragana").unwrap();
-    assert_eq!(reading(&hiragana, &write("はなつきまや", 100.0)).text, "はなつきまや");
+    assert_eq!(
+        reading(&hiragana, &write("はなつきまや", 100.0)).text,
+        "はなつきまや"
+    );
 }
 
 #[test]
@@ -133,7 +166,13 @@ fn reading_one_character_more_does_not_change_the_place_of_the_others() {
     let model = builtin("all").unwrap();
     let strokes = write("cat", 100.0);
     let all = reading(&model, &strokes);
-    let boxes = |reading: &Reading| reading.characters.iter().map(|c| c.bounds).collect::<Vec<_>>();
+    let boxes = |reading: &Reading| {
+        reading
+            .characters
+            .iter()
+            .map(|c| c.bounds)
+            .collect::<Vec<_>>()
+    };
     let fewer = reading(&model, &strokes[..strokes.len() - 2]);
     assert_eq!(boxes(&fewer)[..2], boxes(&all)[..2]);
 }
@@ -144,9 +183,19 @@ fn every_character_that_stands_on_a_line_is_in_the_fixture() {
         let Some([top, bottom]) = stand(character) else {
             continue;
         };
-        let ys = || strokes.iter().flat_map(|stroke| stroke.points.iter().map(|point| point[1]));
+        let ys = || {
+            strokes
+                .iter()
+                .flat_map(|stroke| stroke.points.iter().map(|point| point[1]))
+        };
         let (low, high) = (ys().fold(f32::MAX, f32::min), ys().fold(f32::MIN, f32::max));
-        assert!((low / 100.0 - top).abs() < 0.12, "{character} begins at {low}");
-        assert!((high / 100.0 - bottom).abs() < 0.17, "{character} ends at {high}");
+        assert!(
+            (low / 100.0 - top).abs() < 0.12,
+            "{character} begins at {low}"
+        );
+        assert!(
+            (high / 100.0 - bottom).abs() < 0.17,
+            "{character} ends at {high}"
+        );
     }
 }

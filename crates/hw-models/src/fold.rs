@@ -164,7 +164,10 @@ impl Folder<'_> {
             let model = &self.model.spec.name;
             return Err(format!("of {model} does not follow a layer with weights"));
         };
-        let scale = gamma.iter().zip(&variance).map(|(g, v)| g / (v + eps).sqrt());
+        let scale = gamma
+            .iter()
+            .zip(&variance)
+            .map(|(g, v)| g / (v + eps).sqrt());
         let scale: Vec<f32> = scale.collect();
         for row in weight.chunks_exact_mut(scale.len()) {
             row.iter_mut().zip(&scale).for_each(|(w, s)| *w *= s);
@@ -225,14 +228,21 @@ mod tests {
             let pixels: Vec<f32> = images.iter().map(|&b| f32::from(b) / 255.0).collect();
             let x = Tensor::from_vec(pixels, (8, 1, 28, 28), &Device::Cpu).unwrap();
             // A step of training moves the statistics that are folded.
-            network.forward(&x, Mode::Train { dropout_seed: 1 }).unwrap();
-            let expected: Vec<Vec<f32>> = network.forward(&x, Mode::Eval).unwrap().to_vec2().unwrap();
+            network
+                .forward(&x, Mode::Train { dropout_seed: 1 })
+                .unwrap();
+            let expected: Vec<Vec<f32>> =
+                network.forward(&x, Mode::Eval).unwrap().to_vec2().unwrap();
             let net = fold(&spec, &network.contents().unwrap()).unwrap();
             for (image, expected) in images.chunks_exact(784).zip(expected) {
                 let found = net.logits(image).unwrap();
                 let most = expected.iter().fold(1f32, |most, x| most.max(x.abs()));
                 let near = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-4 * most;
-                assert!(found.iter().zip(&expected).all(near), "{}: {found:?} {expected:?}", spec.name);
+                assert!(
+                    found.iter().zip(&expected).all(near),
+                    "{}: {found:?} {expected:?}",
+                    spec.name
+                );
             }
         }
     }
@@ -241,7 +251,12 @@ mod tests {
     fn a_layer_without_a_small_counterpart_is_named() {
         let spec = zoo::spec("ann", [1, 28, 28], 10).unwrap();
         let network = Network::new(&spec, 1, &Device::Cpu).unwrap();
-        let error = fold(&spec, &network.contents().unwrap()).unwrap_err().to_string();
-        assert!(error.contains("act1") && error.contains("sigmoid"), "{error}");
+        let error = fold(&spec, &network.contents().unwrap())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("act1") && error.contains("sigmoid"),
+            "{error}"
+        );
     }
 }

@@ -24,7 +24,10 @@ fn request() -> Vec<u8> {
         _ => format!("[{},{},0.5]", 97 - 2 * (i - 20), 20 + 5 * (i - 20)),
     };
     let points: Vec<String> = (0..40).map(point).collect();
-    let body = format!("{{\"model\":\"digits\",\"strokes\":[[{}]]}}", points.join(","));
+    let body = format!(
+        "{{\"model\":\"digits\",\"strokes\":[[{}]]}}",
+        points.join(",")
+    );
     let head = format!(
         "POST /api/recognise HTTP/1.1\r\nhost: load\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
@@ -35,7 +38,10 @@ fn request() -> Vec<u8> {
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let numbers: Vec<u64> = arguments.iter().filter_map(|a| a.parse().ok()).collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let settings = Settings {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -73,7 +79,10 @@ async fn measure(address: SocketAddr, seconds: u64, connections: u64) -> Result<
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
     println!(
         "{connections:>4} connections: {:>7.0} requests/s, p50 {:.2} ms, p99 {:.2} ms, most {:.2} ms, {refused} turned away",
-        times.len() as f64 / seconds as f64, at(0.5), at(0.99), at(1.0),
+        times.len() as f64 / seconds as f64,
+        at(0.5),
+        at(0.99),
+        at(1.0),
     );
     Ok(())
 }
@@ -107,7 +116,9 @@ async fn ask(stream: &mut TcpStream, request: &[u8]) -> Result<u16> {
             continue;
         };
         let head = std::str::from_utf8(&bytes[..end])?;
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "));
         let length: usize = length.ok_or("an answer without length")?.parse()?;
         if bytes.len() >= end + 4 + length {
             return Ok(head.get(9..12).ok_or("no status")?.parse()?);
@@ -129,7 +140,10 @@ async fn soak(address: SocketAddr, seconds: u64, rate: u64) -> Result<()> {
             answered += 1;
         }
         if begun.elapsed().as_secs() / 60 >= minute {
-            println!("{minute:>3} min: {answered} answers, {} in memory", resident()?);
+            println!(
+                "{minute:>3} min: {answered} answers, {} in memory",
+                resident()?
+            );
             minute += 1;
         }
     }

@@ -224,16 +224,20 @@ export class Paper {
    */
   rule(width, height, rule, margin) {
     const { context } = this;
-    const rows = Math.max(1, Math.round(height / 190));
+    const base = Math.round(0.68 * height) + 0.5;
+    const middle = Math.round(0.45 * height) + 0.5;
     context.lineWidth = 1;
-    for (let row = 1; row <= rows; row += 1) {
-      const base = Math.round((row - 0.3) * (height / rows)) + 0.5;
-      context.strokeStyle = rule;
-      context.beginPath();
-      context.moveTo(0, base);
-      context.lineTo(width, base);
-      context.stroke();
-    }
+    context.strokeStyle = rule;
+    context.beginPath();
+    context.moveTo(0, base);
+    context.lineTo(width, base);
+    context.stroke();
+    context.setLineDash([3, 7]);
+    context.beginPath();
+    context.moveTo(0, middle);
+    context.lineTo(width, middle);
+    context.stroke();
+    context.setLineDash([]);
     context.strokeStyle = margin;
     context.beginPath();
     context.moveTo(28.5, 0);

@@ -71,11 +71,13 @@ export function showLetter(letter, shown, pick) {
   why.parentElement?.toggleAttribute("hidden", !spoke);
   element("why-what", HTMLElement).textContent = letter.text;
   if (spoke) {
+    const soft = softened(Array.from(spoke, (byte) => (byte << 24) >> 24));
+    const most = Math.max(1, ...soft.map(Math.abs));
     paint(why, (index) => {
-      const ground = 0.34 * (image[index] ?? 0);
-      // Signed bytes; the root lifts what is weak enough to be overlooked.
-      const signed = ((spoke[index] ?? 0) << 24) >> 24;
-      const part = Math.sqrt(Math.abs(signed) / 127);
+      const ground = 0.3 * (image[index] ?? 0);
+      const signed = ((soft[index] ?? 0) / most) * ((image[index] ?? 0) / 255);
+      // The root lifts what is weak enough to be overlooked.
+      const part = Math.sqrt(Math.abs(signed));
       const [r, g, b] = signed > 0 ? [255, 140, 50] : [70, 160, 255];
       return [ground + (r - ground) * part, ground + (g - ground) * part, ground + (b - ground) * part];
     });
@@ -145,6 +147,24 @@ export function showCard(card) {
  */
 function decode(text) {
   return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+}
+
+/**
+ * Each pixel with its neighbours: single ones mean little, a stretch of stroke does.
+ * @param {number[]} values 28 by 28
+ */
+function softened(values) {
+  return values.map((_, index) => {
+    let sum = 0;
+    for (let dy = -1; dy <= 1; dy += 1) {
+      for (let dx = -1; dx <= 1; dx += 1) {
+        const [x, y] = [(index % 28) + dx, Math.floor(index / 28) + dy];
+        const inside = x >= 0 && x < 28 && y >= 0 && y < 28;
+        if (inside) sum += (values[28 * y + x] ?? 0) * (2 - Math.abs(dx)) * (2 - Math.abs(dy));
+      }
+    }
+    return sum / 16;
+  });
 }
 
 /**

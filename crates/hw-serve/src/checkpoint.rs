@@ -31,7 +31,11 @@ impl CheckpointModel {
         let pipeline = without_noise(&stamp.config.preprocess)
             .check([1, SIDE, SIDE])
             .map_err(TrainError::from)?;
-        let synthetic = if stamp.data.synthetic { ", generated images" } else { "" };
+        let synthetic = if stamp.data.synthetic {
+            ", generated images"
+        } else {
+            ""
+        };
         let card = Card {
             name: "checkpoint".into(),
             title: format!("{} on {}", trained.network.spec().name, stamp.data.dataset),
@@ -79,7 +83,8 @@ impl Classifier for CheckpointModel {
         if images.is_empty() {
             return Ok(Vec::new());
         }
-        self.rows(images).map_err(|error| InkError::Model(error.to_string()))
+        self.rows(images)
+            .map_err(|error| InkError::Model(error.to_string()))
     }
 
     fn saliency(&self, _: &[u8], _: usize) -> Result<Option<Vec<f32>>, InkError> {

@@ -45,6 +45,8 @@ struct Job {
 #[derive(Clone)]
 pub struct Engine {
     queue: mpsc::Sender<Job>,
+    /// What waits, kept so that the queue is open even while no thread reads.
+    _waiting: Arc<Mutex<mpsc::Receiver<Job>>>,
 }
 
 impl Engine {
@@ -66,7 +68,10 @@ impl Engine {
                     }
                 })?;
         }
-        Ok(Self { queue })
+        Ok(Self {
+            queue,
+            _waiting: waiting,
+        })
     }
 
     /// Reads a request's body (JSON, see [`Request`]).
@@ -161,7 +166,9 @@ fn planned_from(body: &[u8], models: &Models) -> Result<(Arc<Served>, Plan, bool
 
 /// Lets one model look at the images of all of `batch`, and answers.
 fn look(batch: Vec<Planned>, served: &Served) {
-    let images = batch.iter().flat_map(|planned| planned.plan.images().cloned());
+    let images = batch
+        .iter()
+        .flat_map(|planned| planned.plan.images().cloned());
     let images: Vec<Vec<u8>> = images.collect();
     let mut rows = match served.classifier.probabilities(&images) {
         Ok(rows) => rows.into_iter(),

@@ -24,7 +24,9 @@ pub fn decode(bytes: &[u8]) -> Result<Gray, InkError> {
     let refuse = |reason: String| InkError::Image(format!("no readable PNG or JPEG: {reason}"));
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
     let reader = reader.map_err(|error| refuse(error.to_string()))?;
-    let (width, height) = reader.into_dimensions().map_err(|error| refuse(error.to_string()))?;
+    let (width, height) = reader
+        .into_dimensions()
+        .map_err(|error| refuse(error.to_string()))?;
     let pixels = u64::from(width) * u64::from(height);
     if pixels > MOST_PIXELS {
         let problem = format!("{width}x{height} are more than {MOST_PIXELS} pixels");
@@ -47,7 +49,9 @@ pub fn plan(picture: &Gray, served: &Served) -> Result<Plan, InkError> {
     let parts: Vec<Part> = blots.iter().map(part).collect();
     let image = |members: &[usize], _| {
         let members: Vec<&Blot> = members.iter().map(|&index| &blots[index]).collect();
-        let fitted = page.alone(&members).and_then(|gray| served.centring.fit(&gray).ok());
+        let fitted = page
+            .alone(&members)
+            .and_then(|gray| served.centring.fit(&gray).ok());
         fitted.unwrap_or_else(|| vec![0; hw_ink::net::PIXELS])
     };
     Plan::of_parts(served.classifier.classes(), &parts, &image)
@@ -92,7 +96,10 @@ impl Page {
     /// Paper is the border's median; ink what differs from it by at least half of what anything does.
     fn of(picture: &Gray) -> Self {
         let step = picture.width().max(picture.height()).div_ceil(WORKING_SIDE);
-        let (width, height) = (picture.width().div_ceil(step), picture.height().div_ceil(step));
+        let (width, height) = (
+            picture.width().div_ceil(step),
+            picture.height().div_ceil(step),
+        );
         let mut values = Vec::with_capacity(width * height);
         for y in 0..height {
             for x in 0..width {
@@ -100,12 +107,19 @@ impl Page {
             }
         }
         let mut border: Vec<f32> = (0..width * height)
-            .filter(|i| i % width == 0 || i % width == width - 1 || *i < width || i / width == height - 1)
+            .filter(|i| {
+                i % width == 0 || i % width == width - 1 || *i < width || i / width == height - 1
+            })
             .map(|i| values[i])
             .collect();
         let middle = border.len() / 2;
         let paper = *border.select_nth_unstable_by(middle, f32::total_cmp).1;
-        let most = |sign: f32| values.iter().map(|v| sign * (v - paper)).fold(0.0, f32::max);
+        let most = |sign: f32| {
+            values
+                .iter()
+                .map(|v| sign * (v - paper))
+                .fold(0.0, f32::max)
+        };
         let sign = if most(-1.0) >= most(1.0) { -1.0 } else { 1.0 };
         let contrast = most(sign);
         let ink = |value: &f32| match contrast < LEAST_CONTRAST {
@@ -128,7 +142,11 @@ impl Page {
                 blots.push(self.flood(start, &mut seen));
             }
         }
-        let tallest = blots.iter().map(|blot| blot.high[1] + 1 - blot.low[1]).max().unwrap_or(0);
+        let tallest = blots
+            .iter()
+            .map(|blot| blot.high[1] + 1 - blot.low[1])
+            .max()
+            .unwrap_or(0);
         let least = (tallest / 25).max(2);
         blots.retain(|blot| {
             let sides = [0, 1].map(|axis| blot.high[axis] + 1 - blot.low[axis]);
@@ -166,7 +184,10 @@ impl Page {
 
     /// Only these blots and their soft edges, on paper.
     fn alone(&self, blots: &[&Blot]) -> Option<Gray> {
-        let bounds = blots.iter().map(|blot| blot.bounds()).reduce(Bounds::with)?;
+        let bounds = blots
+            .iter()
+            .map(|blot| blot.bounds())
+            .reduce(Bounds::with)?;
         let margin = 3;
         let low = bounds.low.map(|at| (at as usize).saturating_sub(margin));
         let high = [

@@ -35,10 +35,15 @@ impl Metrics {
     /// Counts a reading.
     pub fn read(&self, took: Duration, characters: usize) {
         let seconds = took.as_secs_f64();
-        let bin = BINS.iter().position(|&end| seconds <= end).unwrap_or(BINS.len());
+        let bin = BINS
+            .iter()
+            .position(|&end| seconds <= end)
+            .unwrap_or(BINS.len());
         self.durations[bin].fetch_add(1, Ordering::Relaxed);
-        self.microseconds.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
-        self.characters.fetch_add(characters as u64, Ordering::Relaxed);
+        self.microseconds
+            .fetch_add(took.as_micros() as u64, Ordering::Relaxed);
+        self.characters
+            .fetch_add(characters as u64, Ordering::Relaxed);
     }
 
     /// The text to be scraped; `waiting` requests are in the queue.
@@ -50,13 +55,26 @@ impl Metrics {
     }
 
     fn write(&self, text: &mut String, waiting: usize) -> std::fmt::Result {
-        heading(text, "hw_http_answers_total", "counter", "Answers by route and status.")?;
+        heading(
+            text,
+            "hw_http_answers_total",
+            "counter",
+            "Answers by route and status.",
+        )?;
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         for ((route, status), count) in answers.iter() {
-            writeln!(text, "hw_http_answers_total{{route=\"{route}\",status=\"{status}\"}} {count}")?;
+            writeln!(
+                text,
+                "hw_http_answers_total{{route=\"{route}\",status=\"{status}\"}} {count}"
+            )?;
         }
         let name = "hw_read_seconds";
-        heading(text, name, "histogram", "From a request's last byte to its answer.")?;
+        heading(
+            text,
+            name,
+            "histogram",
+            "From a request's last byte to its answer.",
+        )?;
         let mut sum = 0;
         for (bin, end) in self.durations.iter().zip(BINS) {
             sum += bin.load(Ordering::Relaxed);
@@ -68,10 +86,30 @@ impl Metrics {
         writeln!(text, "{name}_sum {seconds}\n{name}_count {sum}")?;
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         for (name, kind, what, value) in [
-            ("hw_characters_total", "counter", "Characters read.", load(&self.characters)),
-            ("hw_model_reloads_total", "counter", "Checkpoint reloads.", load(&self.reloads)),
-            ("hw_connections", "gauge", "Open connections.", load(&self.connections)),
-            ("hw_queue_length", "gauge", "Requests that wait.", waiting as u64),
+            (
+                "hw_characters_total",
+                "counter",
+                "Characters read.",
+                load(&self.characters),
+            ),
+            (
+                "hw_model_reloads_total",
+                "counter",
+                "Checkpoint reloads.",
+                load(&self.reloads),
+            ),
+            (
+                "hw_connections",
+                "gauge",
+                "Open connections.",
+                load(&self.connections),
+            ),
+            (
+                "hw_queue_length",
+                "gauge",
+                "Requests that wait.",
+                waiting as u64,
+            ),
         ] {
             heading(text, name, kind, what)?;
             writeln!(text, "{name} {value}")?;

@@ -6,7 +6,7 @@ use crate::models::Models;
 use crate::page::{ASSETS, Asset};
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
@@ -61,13 +61,23 @@ pub(crate) fn router(app: App) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/metrics", get(metrics));
     for (index, asset) in ASSETS.iter().enumerate() {
-        let path = if index == 0 { "/".into() } else { format!("/{}", asset.name) };
-        router = router.route(&path, get(move |headers: HeaderMap| async move { file(asset, &headers) }));
+        let path = if index == 0 {
+            "/".into()
+        } else {
+            format!("/{}", asset.name)
+        };
+        router = router.route(
+            &path,
+            get(move |headers: HeaderMap| async move { file(asset, &headers) }),
+        );
     }
     router
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "there is nothing at this address") })
         .method_not_allowed_fallback(|| async {
-            problem(StatusCode::METHOD_NOT_ALLOWED, "this address does not take that method")
+            problem(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "this address does not take that method",
+            )
         })
         .layer(from_fn(secured))
         .layer(from_fn_with_state(app.clone(), counted))
@@ -97,7 +107,12 @@ async fn recognise(State(app): State<App>, request: Request) -> Response {
     let body = match body.await {
         Ok(Ok(body)) => body,
         Ok(Err(error)) => return refused_body(&error, limit),
-        Err(_) => return problem(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive"),
+        Err(_) => {
+            return problem(
+                StatusCode::REQUEST_TIMEOUT,
+                "the body took too long to arrive",
+            );
+        }
     };
     let started = Instant::now();
     match tokio::time::timeout(app.limits.answer, app.engine.read(body)).await {
@@ -155,7 +170,9 @@ async fn metrics(State(app): State<App>) -> Response {
 
 fn file(asset: &'static Asset, headers: &HeaderMap) -> Response {
     let tag = format!("\"{}\"", &sha256_hex(asset.bytes)[..16]);
-    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let known = headers
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|known| known.as_bytes() == tag.as_bytes());
     let mut response = match known {
         true => StatusCode::NOT_MODIFIED.into_response(),
         false => Body::from(asset.bytes).into_response(),
@@ -179,7 +196,10 @@ async fn secured(request: Request, next: Next) -> Response {
         ("referrer-policy", "no-referrer"),
         ("cross-origin-opener-policy", "same-origin"),
         ("cross-origin-resource-policy", "same-origin"),
-        ("permissions-policy", "camera=(), microphone=(), geolocation=()"),
+        (
+            "permissions-policy",
+            "camera=(), microphone=(), geolocation=()",
+        ),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
@@ -189,12 +209,19 @@ async fn secured(request: Request, next: Next) -> Response {
 async fn counted(State(app): State<App>, request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>();
     let path = path.map_or("", MatchedPath::as_str);
-    let routes = ["/api/recognise", "/api/models", "/api/openapi.json", "/healthz", "/metrics", "/"];
-    let route = routes.into_iter().find(|&route| route == path).unwrap_or("other");
-    let head = request.method() == Method::HEAD;
+    let routes = [
+        "/api/recognise",
+        "/api/models",
+        "/api/openapi.json",
+        "/healthz",
+        "/metrics",
+        "/",
+    ];
+    let route = routes
+        .into_iter()
+        .find(|&route| route == path)
+        .unwrap_or("other");
     let response = next.run(request).await;
-    if !head {
-        app.metrics.answered(route, response.status().as_u16());
-    }
+    app.metrics.answered(route, response.status().as_u16());
     response
 }

@@ -96,10 +96,12 @@ impl Server {
     /// # Errors
     /// [`ServeError::System`] when the operating system does not say.
     pub fn address(&self) -> Result<SocketAddr, ServeError> {
-        self.listener.local_addr().map_err(|source| ServeError::System {
-            action: "tell the address",
-            source,
-        })
+        self.listener
+            .local_addr()
+            .map_err(|source| ServeError::System {
+                action: "tell the address",
+                source,
+            })
     }
 
     /// Serves until `stop` is ready; then lets every request under way finish, for ten seconds at
@@ -110,7 +112,9 @@ impl Server {
         let room = Arc::new(Semaphore::new(self.settings.connections));
         let graceful = GracefulShutdown::new();
         let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(self.settings.patience);
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.settings.patience);
         let mut stop = std::pin::pin!(stop);
         loop {
             let accepted = async {
@@ -141,7 +145,10 @@ impl Server {
         drop(self.listener);
         watcher.abort();
         let patience = Duration::from_secs(10);
-        if tokio::time::timeout(patience, graceful.shutdown()).await.is_err() {
+        if tokio::time::timeout(patience, graceful.shutdown())
+            .await
+            .is_err()
+        {
             tracing::warn!("some connections were still busy and have been closed");
         }
     }

@@ -18,7 +18,7 @@ static MODELS: Mutex<Vec<Model>> = Mutex::new(Vec::new());
 /// Room for `length` bytes, zeroed.
 #[unsafe(no_mangle)]
 pub extern "C" fn hw_alloc(length: usize) -> *mut u8 {
-    Box::into_raw(vec![0; length].into_boxed_slice()).cast()
+    Box::<[u8]>::into_raw(vec![0; length].into_boxed_slice()).cast()
 }
 
 /// Gives room back.
@@ -49,7 +49,9 @@ pub unsafe extern "C" fn hw_load(address: *const u8, length: usize) -> *mut u8 {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hw_recognise(address: *const u8, length: usize) -> *mut u8 {
     // SAFETY: this function's contract.
-    answer(recognise(unsafe { std::slice::from_raw_parts(address, length) }))
+    answer(recognise(unsafe {
+        std::slice::from_raw_parts(address, length)
+    }))
 }
 
 fn load(bytes: &[u8]) -> Result<hw_ink::Card, InkError> {
@@ -66,9 +68,14 @@ fn recognise(bytes: &[u8]) -> Result<api::Answer, InkError> {
         .map_err(|error| InkError::Strokes(format!("no valid request: {error}")))?;
     let models = MODELS.lock().unwrap_or_else(PoisonError::into_inner);
     let name = request.model.as_deref();
-    let model = models.iter().find(|model| name.is_none_or(|name| model.card.name == name));
+    let model = models
+        .iter()
+        .find(|model| name.is_none_or(|name| model.card.name == name));
     let model = model.ok_or_else(|| {
-        InkError::Model(format!("model {:?} is not loaded", name.unwrap_or_default()))
+        InkError::Model(format!(
+            "model {:?} is not loaded",
+            name.unwrap_or_default()
+        ))
     })?;
     api::read_strokes(&request, &model.card.name, model)
 }
@@ -92,7 +99,10 @@ mod tests {
     use super::*;
 
     /// What a page does: room, bytes, call, answer, all given back.
-    fn ask(what: unsafe extern "C" fn(*const u8, usize) -> *mut u8, input: &[u8]) -> serde_json::Value {
+    fn ask(
+        what: unsafe extern "C" fn(*const u8, usize) -> *mut u8,
+        input: &[u8],
+    ) -> serde_json::Value {
         let place = hw_alloc(input.len());
         // SAFETY: the room is as long as the input, and freed once; so is the answer.
         unsafe {

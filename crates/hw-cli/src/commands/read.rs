@@ -29,11 +29,18 @@ impl fmt::Display for Readings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new(&["file", "reads", ">least sure"]);
         for Reading { file, answer } in &self.readings {
-            let sure = answer.characters.iter().filter_map(|c| Some(c.top.first()?.probability));
+            let sure = answer
+                .characters
+                .iter()
+                .filter_map(|c| Some(c.top.first()?.probability));
             let least = sure.reduce(f32::min);
             table.row([
                 file.display().to_string(),
-                if answer.blank { "(blank)".into() } else { answer.text.replace('\n', " / ") },
+                if answer.blank {
+                    "(blank)".into()
+                } else {
+                    answer.text.replace('\n', " / ")
+                },
                 least.map_or_else(String::new, |p| format!("{:.1} %", p * 100.0)),
             ]);
         }
@@ -46,7 +53,8 @@ pub(crate) fn run(args: &PredictArgs, common: &Common) -> Result<ExitCode> {
     let served = models.find(args.builtin.as_deref());
     let served = served.context("there is no such model")?;
     let read = |path: &PathBuf| -> Result<Reading> {
-        let answer = file(path, &served).with_context(|| format!("cannot read {}", path.display()))?;
+        let answer =
+            file(path, &served).with_context(|| format!("cannot read {}", path.display()))?;
         Ok(Reading {
             file: path.clone(),
             answer,
@@ -63,9 +71,16 @@ pub(crate) fn run(args: &PredictArgs, common: &Common) -> Result<ExitCode> {
 
 fn file(path: &Path, served: &Served) -> Result<Answer> {
     let bytes = std::fs::read(path)?;
-    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
+    if path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+    {
         let request: Request = serde_json::from_slice(&bytes)?;
-        return Ok(api::read_strokes(&request, &served.card.name, &*served.classifier)?);
+        return Ok(api::read_strokes(
+            &request,
+            &served.card.name,
+            &*served.classifier,
+        )?);
     }
     Ok(hw_serve::image::read(&bytes, served)?)
 }

@@ -2,7 +2,7 @@
 
 use crate::support::*;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "",
     "data",
     "data list",
@@ -12,6 +12,7 @@ const COMMANDS: [&str; 11] = [
     "train",
     "eval",
     "predict",
+    "serve",
     "completions",
     "man",
 ];

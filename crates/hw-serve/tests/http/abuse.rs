@@ -41,7 +41,10 @@ fn whatever_is_no_request_is_refused_with_a_reason() {
         let answer = server.post(body.as_bytes());
         let shown = &body[..body.len().min(40)];
         assert_eq!(answer.status, status, "{shown}: {answer:?}");
-        assert!(answer.json()["error"].as_str().unwrap().len() > 10, "{shown}");
+        assert!(
+            answer.json()["error"].as_str().unwrap().len() > 10,
+            "{shown}"
+        );
     }
     assert_eq!(server.post(&[0xff, 0xfe, 0x00]).status, 400);
     still_serves(&server);
@@ -72,9 +75,21 @@ fn very_many_strokes_are_refused_or_read_but_never_fatal() {
     let server = Running::start();
     let stroke = |x: usize| json!([[x, 0], [x, 40]]);
     let many: Vec<_> = (0..900).map(|i| stroke(40 * i)).collect();
-    assert_eq!(server.post(json!({ "strokes": many }).to_string().as_bytes()).status, 422);
-    let heap: Vec<_> = (0..900).map(|i| json!([[i % 30, 0], [i % 29, 40]])).collect();
-    assert_eq!(server.post(json!({ "strokes": heap }).to_string().as_bytes()).status, 200);
+    assert_eq!(
+        server
+            .post(json!({ "strokes": many }).to_string().as_bytes())
+            .status,
+        422
+    );
+    let heap: Vec<_> = (0..900)
+        .map(|i| json!([[i % 30, 0], [i % 29, 40]]))
+        .collect();
+    assert_eq!(
+        server
+            .post(json!({ "strokes": heap }).to_string().as_bytes())
+            .status,
+        200
+    );
     still_serves(&server);
 }
 
@@ -107,7 +122,12 @@ fn bomb(side: u32, zeros: usize) -> Vec<u8> {
 #[test]
 fn giant_images_and_decompression_bombs_are_refused() {
     let server = Running::start();
-    for (side, zeros) in [(60_000, 1 << 20), (2_000_000_000, 0), (4000, 1 << 24), (1000, 1 << 27)] {
+    for (side, zeros) in [
+        (60_000, 1 << 20),
+        (2_000_000_000, 0),
+        (4000, 1 << 24),
+        (1000, 1 << 27),
+    ] {
         let body = json!({ "image": STANDARD.encode(bomb(side, zeros)) });
         let answer = server.post(body.to_string().as_bytes());
         // The last says 1000 pixels and packs 128 MB: what it says is read and the rest left.
@@ -128,7 +148,9 @@ fn what_is_not_json_by_its_type_or_goes_to_the_wrong_place_is_turned_away() {
     assert_eq!(server.get("/api/recognise").status, 405);
     assert_eq!(server.get("/../../etc/passwd").status, 404);
     let mut stream = server.connect();
-    stream.write_all(b"\x16\x03\x01 this is no HTTP\r\n\r\n").unwrap();
+    stream
+        .write_all(b"\x16\x03\x01 this is no HTTP\r\n\r\n")
+        .unwrap();
     assert_eq!(Response::read(stream).status, 400);
     still_serves(&server);
 }
@@ -150,7 +172,9 @@ fn slow_clients_lose_their_connection_and_nobody_waits_for_them() {
     let server = impatient();
     let mut silent: Vec<_> = (0..50).map(|_| server.connect()).collect();
     for stream in &mut silent {
-        stream.write_all(b"POST /api/recognise HTTP/1.1\r\nhost:").unwrap();
+        stream
+            .write_all(b"POST /api/recognise HTTP/1.1\r\nhost:")
+            .unwrap();
     }
     let mut halfway = server.connect();
     halfway.write_all(head(1000).as_bytes()).unwrap();

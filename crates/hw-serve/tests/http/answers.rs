@@ -17,7 +17,10 @@ fn read(server: &Running, request: Value) -> Response {
 #[test]
 fn strokes_are_read_with_candidates_boxes_and_what_the_network_saw() {
     let server = Running::start();
-    let answer = read(&server, json!({ "model": "digits", "strokes": seven(), "explain": true }));
+    let answer = read(
+        &server,
+        json!({ "model": "digits", "strokes": seven(), "explain": true }),
+    );
     assert_eq!(answer.status, 200, "{answer:?}");
     let answer = answer.json();
     assert_eq!(answer["text"], "7");
@@ -26,11 +29,20 @@ fn strokes_are_read_with_candidates_boxes_and_what_the_network_saw() {
     assert_eq!(character["box"], json!([10.0, 10.0, 70.0, 90.0]));
     assert_eq!(character["strokes"], json!([0]));
     let top = character["top"].as_array().unwrap();
-    let shares: Vec<f64> = top.iter().map(|guess| guess["probability"].as_f64().unwrap()).collect();
+    let shares: Vec<f64> = top
+        .iter()
+        .map(|guess| guess["probability"].as_f64().unwrap())
+        .collect();
     assert_eq!(shares.len(), 5);
     assert!(shares.is_sorted_by(|a, b| a >= b) && shares.iter().sum::<f64>() <= 1.0 + 1e-6);
     for field in ["image", "saliency"] {
-        assert_eq!(STANDARD.decode(character[field].as_str().unwrap()).unwrap().len(), 784);
+        assert_eq!(
+            STANDARD
+                .decode(character[field].as_str().unwrap())
+                .unwrap()
+                .len(),
+            784
+        );
     }
 }
 
@@ -39,7 +51,10 @@ fn blank_paper_is_said_to_be_blank() {
     let server = Running::start();
     for strokes in [json!([]), json!([[]])] {
         let answer = read(&server, json!({ "strokes": strokes })).json();
-        assert_eq!((&answer["blank"], &answer["text"]), (&json!(true), &json!("")));
+        assert_eq!(
+            (&answer["blank"], &answer["text"]),
+            (&json!(true), &json!(""))
+        );
     }
     let white = png(60, 40, |_, _| 255);
     let answer = read(&server, json!({ "image": STANDARD.encode(white) })).json();
@@ -50,7 +65,9 @@ fn blank_paper_is_said_to_be_blank() {
 fn png(width: u32, height: u32, pixel: impl Fn(u32, u32) -> u8) -> Vec<u8> {
     let picture = image::GrayImage::from_fn(width, height, |x, y| image::Luma([pixel(x, y)]));
     let mut bytes = std::io::Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    picture
+        .write_to(&mut bytes, image::ImageFormat::Png)
+        .unwrap();
     bytes.into_inner()
 }
 
@@ -62,7 +79,13 @@ fn a_picture_of_two_digits_is_read_dark_on_light_and_light_on_dark() {
     let seven = stroke(&[[90.0, 0.0], [150.0, 0.0], [110.0, 100.0]]);
     let drawn = render(&[one, seven], 12.0, 300);
     for dark_paper in [false, true] {
-        let shade = |ink: u8| if dark_paper { 20 + ink / 2 } else { 240 - ink / 2 };
+        let shade = |ink: u8| {
+            if dark_paper {
+                20 + ink / 2
+            } else {
+                240 - ink / 2
+            }
+        };
         let picture = png(300, 300, |x, y| shade(drawn[(y * 300 + x) as usize]));
         let request = json!({ "model": "digits", "image": STANDARD.encode(picture) });
         let answer = read(&server, request);
@@ -74,7 +97,12 @@ fn a_picture_of_two_digits_is_read_dark_on_light_and_light_on_dark() {
 fn each_model_says_what_it_learned_from_and_how_well_it_does() {
     let server = Running::start();
     let cards = server.get("/api/models").json();
-    let names: Vec<&str> = cards.as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = cards
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c["name"].as_str().unwrap())
+        .collect();
     assert_eq!(names, ["all", "letters", "digits", "hiragana"]);
     for card in cards.as_array().unwrap() {
         assert!(!card["measured"].as_array().unwrap().is_empty());
@@ -86,16 +114,34 @@ fn each_model_says_what_it_learned_from_and_how_well_it_does() {
 fn the_page_is_whole_names_no_outside_address_and_is_protected() {
     let server = Running::start();
     for asset in &hw_serve::page::ASSETS {
-        let path = if asset.name == "index.html" { "/".into() } else { format!("/{}", asset.name) };
+        let path = if asset.name == "index.html" {
+            "/".into()
+        } else {
+            format!("/{}", asset.name)
+        };
         let response = server.get(&path);
-        assert_eq!((response.status, &response.body[..]), (200, asset.bytes), "{path}");
+        assert_eq!(
+            (response.status, &response.body[..]),
+            (200, asset.bytes),
+            "{path}"
+        );
         assert!(response.head.contains(asset.kind), "{}", response.head);
-        assert!(response.head.contains("content-security-policy: default-src 'none'"));
+        assert!(
+            response
+                .head
+                .contains("content-security-policy: default-src 'none'")
+        );
         assert!(!response.head.contains("unsafe-inline"));
         assert!(response.head.contains("x-content-type-options: nosniff"));
         let text = response.text().replace("http://www.w3.org/2000/svg", "");
-        assert!(!text.contains("http://") && !text.contains("https://"), "{path}");
-        assert!(!text.contains(" style=") && !text.contains("onclick="), "{path}");
+        assert!(
+            !text.contains("http://") && !text.contains("https://"),
+            "{path}"
+        );
+        assert!(
+            !text.contains(" style=") && !text.contains("onclick="),
+            "{path}"
+        );
     }
 }
 
@@ -103,7 +149,12 @@ fn the_page_is_whole_names_no_outside_address_and_is_protected() {
 fn an_unchanged_file_is_not_sent_again() {
     let server = Running::start();
     let first = server.get("/style.css");
-    let tag = first.head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap().to_owned();
+    let tag = first
+        .head
+        .lines()
+        .find_map(|line| line.strip_prefix("etag: "))
+        .unwrap()
+        .to_owned();
     let path = format!("/style.css HTTP/1.1\r\nif-none-match: {tag}\r\nx-rest:");
     let again = server.get(&path);
     assert_eq!((again.status, again.body.len()), (304, 0), "{again:?}");

@@ -23,7 +23,9 @@ fn train(folder: &Path, seed: u64) {
         ..TrainConfig::default()
     };
     let experiment = Experiment::load(config, &DataDirs::resolve(None)).unwrap();
-    experiment.start(folder, RunOptions::new(&mut |_| {})).unwrap();
+    experiment
+        .start(folder, RunOptions::new(&mut |_| {}))
+        .unwrap();
 }
 
 #[test]
@@ -39,7 +41,10 @@ fn a_changed_checkpoint_is_read_again_and_a_damaged_one_is_not_used() {
     });
     let run = || server.get("/api/models").json()[0]["trained_on"].clone();
     let before = run();
-    assert!(before.as_str().unwrap().contains("glyphs:digits"), "{before}");
+    assert!(
+        before.as_str().unwrap().contains("glyphs:digits"),
+        "{before}"
+    );
     let answer = server.post(body().as_bytes()).json();
     assert_eq!(answer["model"], "checkpoint");
 
@@ -52,5 +57,10 @@ fn a_changed_checkpoint_is_read_again_and_a_damaged_one_is_not_used() {
     // Another good one, written after it, shows that the damaged one was passed over.
     assert_eq!(server.post(body().as_bytes()).status, 200);
     assert_eq!(run(), after);
-    assert!(server.get("/metrics").text().contains("hw_model_reloads_total 1"));
+    assert!(
+        server
+            .get("/metrics")
+            .text()
+            .contains("hw_model_reloads_total 1")
+    );
 }

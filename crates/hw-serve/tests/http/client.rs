@@ -22,8 +22,11 @@ impl Running {
         let (stop, stopped) = oneshot::channel();
         let (ready, address) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all();
-            { runtime }.build().unwrap().block_on(async {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(1)
+                .enable_all()
+                .build();
+            runtime.unwrap().block_on(async {
                 let server = Server::bind(settings).await.unwrap();
                 ready.send(server.address().unwrap()).unwrap();
                 server.run(async { drop(stopped.await) }).await;
@@ -56,7 +59,10 @@ impl Running {
     }
 
     pub(crate) fn get(&self, path: &str) -> Response {
-        self.send(&format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n"), b"")
+        self.send(
+            &format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n"),
+            b"",
+        )
     }
 
     pub(crate) fn post(&self, body: &[u8]) -> Response {
@@ -103,7 +109,10 @@ impl Response {
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
         let end = end.unwrap_or(bytes.len());
         let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok());
         Self {
             status: status.unwrap_or(0),
             body: bytes.get(end + 4..).unwrap_or_default().to_vec(),

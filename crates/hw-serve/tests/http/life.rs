@@ -63,7 +63,17 @@ fn an_address_in_use_is_said_with_what_to_do() {
         address: server.address,
         ..Settings::default()
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let error = runtime.block_on(hw_serve::Server::bind(settings)).err().unwrap().to_string();
-    assert!(error.contains("--bind") && error.contains(&server.address.to_string()), "{error}");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let error = runtime
+        .block_on(hw_serve::Server::bind(settings))
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        error.contains("--bind") && error.contains(&server.address.to_string()),
+        "{error}"
+    );
 }

@@ -20,6 +20,12 @@ pub(crate) enum Command {
     Bench(crate::bench::BenchArgs),
     /// Measure every building block against its reference and write docs/blocks.md
     Blocks(BlocksArgs),
+    /// Train the small networks that come with the binary, measure them, and write their files
+    TrainServed(TrainServedArgs),
+    /// Build the drawing page as a folder that needs no server: WebAssembly reads
+    Web(WebArgs),
+    /// Check and test the drawing page in headless Chromium, with the server and without
+    PageTests(PageTestsArgs),
 }
 
 /// Arguments of `blocks`.
@@ -28,6 +34,60 @@ pub(crate) struct BlocksArgs {
     /// Write nothing; fail when docs/blocks.md is out of date
     #[arg(long)]
     pub(crate) check: bool,
+}
+
+/// Arguments of `web`.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct WebArgs {
+    /// The folder [default: results/web]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// Arguments of `page-tests`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+Needs Node.js with npm, Debian's chromium (or CHROMIUM=path), and the target wasm32-unknown-unknown.")]
+pub(crate) struct PageTestsArgs {
+    /// Keep pictures of the page here
+    #[arg(long, value_name = "DIR")]
+    pub(crate) screenshots: Option<PathBuf>,
+
+    /// Test this hw; it is built if not given
+    #[arg(long, value_name = "FILE")]
+    pub(crate) hw: Option<PathBuf>,
+}
+
+/// Arguments of `train-served`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask train-served                       all four, an hour on two cores
+  cargo xtask train-served --only digits
+  cargo xtask train-served --scale 0.01 --out trial    does everything work?
+
+They learn from generated glyphs; real test sets, where they are found, only measure. The same command
+gives the same bytes on one kind of processor. Stop with Ctrl-C and start again at will.")]
+pub(crate) struct TrainServedArgs {
+    /// Only this one: digits, letters, all or hiragana
+    #[arg(long, value_name = "NAME")]
+    pub(crate) only: Option<String>,
+
+    /// Share of the full number of training images
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    pub(crate) scale: f64,
+
+    /// Where the models go [default: where the binary embeds them from]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Where the runs go
+    #[arg(long, value_name = "DIR", default_value = "results/served")]
+    pub(crate) runs: PathBuf,
+
+    /// Where real data is; else HW_DATA_DIR, else the user's cache folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
 }
 
 /// Arguments of `reproduce-all`.

@@ -5,6 +5,8 @@ mod bench;
 mod blocks;
 mod progress;
 mod reproduce;
+mod served;
+mod web;
 
 use args::{Args, Command};
 use clap::Parser;
@@ -21,6 +23,9 @@ fn main() -> ExitCode {
         Command::ReproduceAll(args) => reproduce::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Blocks(args) => blocks::run(&args),
+        Command::TrainServed(args) => served::run(&args),
+        Command::Web(args) => web::run(&args),
+        Command::PageTests(args) => web::page_tests(&args),
     };
     match result {
         Ok(code) => code,

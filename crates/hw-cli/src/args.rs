@@ -14,6 +14,7 @@ use hw_train::optimizer::RULES;
 use hw_train::range_test::Range;
 use hw_train::{Loss, Monitor, Optimizer, Schedule};
 use std::ffi::OsStr;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
@@ -90,6 +91,9 @@ pub(crate) enum Command {
     /// Take weights from PyTorch, torchvision or ONNX
     #[command(after_help = IMPORT_EXAMPLES)]
     Import(ImportArgs),
+    /// Open a page where anyone writes by hand and reads what they wrote
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(ServeArgs),
     /// Print a shell's completion script
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArgs),
@@ -527,16 +531,20 @@ const PREDICT_EXAMPLES: &str = "\
 Examples:
   hw predict --checkpoint runs/first seven.png
   hw predict --checkpoint runs/first --top 5 --json scans/*.jpg
+  hw predict --builtin all note.png strokes.json
 
-Images may have any size and be dark on light or light on dark; each should show one character. They
-are cropped and centred the way the training images were.";
+Images may have any size and be dark on light or light on dark. With --checkpoint each should show one
+character; it is cropped and centred the way the training images were.";
 
 #[derive(Debug, Args)]
 pub(crate) struct PredictArgs {
     /// A run's folder, or a checkpoint file
-    #[arg(long, short, value_name = "DIR")]
-    pub(crate) checkpoint: PathBuf,
-    /// PNG or JPEG files
+    #[arg(long, short, value_name = "DIR", required_unless_present = "builtin")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// Read whole words with a model that comes with hw, instead
+    #[arg(long, value_name = "NAME", conflicts_with = "checkpoint", value_parser = builtin_names())]
+    pub(crate) builtin: Option<String>,
+    /// PNG or JPEG files; with --builtin also JSON files of strokes, as POST /api/recognise takes them
     #[arg(value_name = "IMAGE", required = true)]
     pub(crate) images: Vec<PathBuf>,
     /// How many answers an image
@@ -591,6 +599,28 @@ fn formats() -> impl TypedValueParser<Value = Format> {
     PossibleValuesParser::new(names).try_map(|name| name.parse::<Format>())
 }
 
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  hw serve
+  hw serve --checkpoint runs/first
+  hw serve --bind 0.0.0.0:8080      (lets other machines in; nobody is asked for a password)
+
+Four small models come with the binary. A checkpoint is read again whenever its file changes. Ctrl-C
+ends the server after the requests under way.";
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(crate) bind: SocketAddr,
+    /// Read with a run's network too: its folder, or a checkpoint file
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// Requests that may wait; more are turned away with status 503
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least_one)]
+    pub(crate) queue: usize,
+}
+
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
   hw completions bash > ~/.local/share/bash-completion/completions/hw
@@ -628,6 +658,11 @@ fn model_names() -> PossibleValuesParser {
 /// The families of building blocks.
 fn families() -> PossibleValuesParser {
     PossibleValuesParser::new(Family::ALL.map(Family::name))
+}
+
+/// The models that come with the binary.
+fn builtin_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(hw_ink::builtin::names())
 }
 
 /// An update rule by its name, alone or with a library's constants.

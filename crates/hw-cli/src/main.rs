@@ -49,6 +49,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Predict(args) => commands::predict::run(args, common),
         Command::Export(args) => commands::exchange::export(args, common),
         Command::Import(args) => commands::exchange::import(args, common),
+        Command::Serve(args) => commands::serve::run(args, common),
         Command::Completions(args) => commands::completions::shell(args, common),
         Command::Man(args) => commands::completions::man(args, common),
     }

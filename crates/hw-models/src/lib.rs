@@ -18,6 +18,7 @@
 #![warn(missing_docs)]
 
 mod error;
+pub mod fold;
 mod frozen;
 pub mod init;
 pub mod network;
@@ -29,6 +30,7 @@ pub mod weights;
 pub mod zoo;
 
 pub use error::{ModelError, Result};
+pub use fold::fold;
 pub use frozen::Frozen;
 pub use init::Initializer;
 pub use network::{Mode, Network};

@@ -164,7 +164,7 @@ fn set_threads(args: &ReproduceArgs) -> Result<()> {
     Ok(())
 }
 
-fn stop_on_ctrl_c(cancel: &CancelToken) -> Result<()> {
+pub(crate) fn stop_on_ctrl_c(cancel: &CancelToken) -> Result<()> {
     let cancel = cancel.clone();
     ctrlc::set_handler(move || {
         if cancel.is_cancelled() {

@@ -11,6 +11,8 @@ pub(crate) mod list;
 pub(crate) mod lr_range;
 pub(crate) mod models;
 pub(crate) mod predict;
+pub(crate) mod read;
+pub(crate) mod serve;
 pub(crate) mod train;
 
 use crate::args::Common;

@@ -10,7 +10,7 @@ use hw_data::gray::Gray;
 use hw_data::preprocess::{Draw, Pipeline};
 use hw_data::{DataError, Preprocess, Step};
 use hw_models::Frozen;
-use hw_train::{Trained, checkpoint};
+use hw_train::Trained;
 use serde::Serialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -76,7 +76,10 @@ impl fmt::Display for Answer {
 }
 
 pub(crate) fn run(args: &PredictArgs, common: &Common) -> Result<ExitCode> {
-    let trained = checkpoint::open(&args.checkpoint, &Device::Cpu)?;
+    let Some(checkpoint) = &args.checkpoint else {
+        return super::read::run(args, common);
+    };
+    let trained = hw_train::checkpoint::open(checkpoint, &Device::Cpu)?;
     let pipeline = without_noise(&trained.stamp.config.preprocess).check([1, SIDE, SIDE])?;
     let mut predictions = Vec::with_capacity(args.images.len());
     for paths in args.images.chunks(BATCH) {

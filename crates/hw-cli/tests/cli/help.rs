@@ -2,7 +2,7 @@
 
 use crate::support::*;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "",
     "data",
     "data list",
@@ -15,6 +15,7 @@ const COMMANDS: [&str; 14] = [
     "eval",
     "cross",
     "predict",
+    "serve",
     "completions",
     "man",
 ];

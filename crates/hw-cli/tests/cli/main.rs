@@ -8,4 +8,5 @@ mod determinism;
 mod help;
 mod interrupts;
 mod real_data;
+mod serve;
 mod support;

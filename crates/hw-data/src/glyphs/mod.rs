@@ -18,41 +18,22 @@
 mod config;
 mod curve;
 mod distort;
-mod render;
 mod shapes;
 #[cfg(test)]
 mod tests;
 
 pub use config::GlyphConfig;
-pub use render::render;
+pub use hw_ink::{Stroke, render};
 
 use crate::{DataError, Dataset, GlyphSet, Images, Split};
 use config::Checked;
 use hw_core::rng::Rng;
+use hw_ink::stroke::fineness;
 use rayon::prelude::*;
 use shapes::{Shape, shapes_of};
 
 /// The edition that [`Dataset::edition`] names; it changes whenever the pixels do.
 pub const EDITION: &str = "synthetic strokes v1";
-
-/// A line drawn without lifting the pen.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Stroke {
-    /// Where the pen passes, as [x, y], x to the right and y down, to be joined by straight lines.
-    pub points: Vec<[f32; 2]>,
-    /// The pen's width at each point relative to its full width; 1 where missing.
-    pub pressure: Vec<f32>,
-}
-
-impl Stroke {
-    /// A stroke of even width.
-    pub fn even(points: Vec<[f32; 2]>) -> Self {
-        Self {
-            pressure: vec![1.0; points.len()],
-            points,
-        }
-    }
-}
 
 /// The characters of `set` in the order of their labels. Those of [`GlyphSet::Letters`] are
 /// capitals, each standing for both cases.
@@ -181,22 +162,4 @@ fn balanced_labels(set: GlyphSet, split: Split, count: usize, seed: u64) -> Vec<
         .map(|label| label as u16)
         .take(count)
         .collect()
-}
-
-/// How much finer than others a character is written, from 0 to 1, so that much line in little
-/// space (a small e, a hiragana) stays open: full width up to twice the extent of line, then with
-/// the square root.
-fn fineness(strokes: &[Stroke]) -> f32 {
-    let (mut low, mut high, mut length) = ([f32::INFINITY; 2], [f32::NEG_INFINITY; 2], 0.0);
-    for stroke in strokes {
-        for (index, point) in stroke.points.iter().enumerate() {
-            let before = stroke.points[index.saturating_sub(1)];
-            let step = [point[0] - before[0], point[1] - before[1]];
-            length += (step[0] * step[0] + step[1] * step[1]).sqrt();
-            low = [low[0].min(point[0]), low[1].min(point[1])];
-            high = [high[0].max(point[0]), high[1].max(point[1])];
-        }
-    }
-    let extent = (high[0] - low[0]).max(high[1] - low[1]);
-    (2.0 * extent / length.max(1e-6)).sqrt().min(1.0)
 }

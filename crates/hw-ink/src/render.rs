@@ -2,7 +2,7 @@
 //! the ink scaled to fit a box of 20 in 28 pixels with its proportions kept, anti-aliased, and
 //! placed so that its centre of mass is the centre of the image.
 
-use super::Stroke;
+use crate::stroke::Stroke;
 
 /// The box's share of the image's side.
 const BOX: f32 = 20.0 / 28.0;
@@ -18,7 +18,7 @@ const EDGE: f32 = 1.2;
 /// skipped; no ink gives a dark image, and so does ink too small or too large for `f32`.
 ///
 /// ```
-/// use hw_data::glyphs::{Stroke, render};
+/// use hw_ink::{Stroke, render};
 /// let bar = Stroke::even(vec![[100.0, 20.0], [100.0, 90.0]]);
 /// let image = render(&[bar], 20.0, 28);
 /// assert_eq!(image.len(), 28 * 28);

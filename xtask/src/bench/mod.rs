@@ -166,6 +166,8 @@ fn bench(net: &'static Net, args: &BenchArgs, threads: usize, outcome: &mut Outc
         for (index, worker) in workers.iter().enumerate() {
             let cell = cell(&worker.name, net.name, mode, &answers[index], &answers[0]);
             if cell.value.is_some() || cell.error.is_some() {
+                // A long bench that is stopped has told what it found so far.
+                eprint!("{}", page::line(&cell));
                 outcome.cells.push(cell);
             }
         }

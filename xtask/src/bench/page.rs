@@ -5,21 +5,21 @@ use std::fmt::Write;
 
 /// One line a competitor, network and mode, for a terminal.
 pub(crate) fn text(outcome: &Outcome) -> String {
-    let mut text = String::new();
-    for cell in &outcome.cells {
-        let _ = writeln!(
-            text,
-            "{:12} {:8} {:14} {:>16} {:>26} {:>9} {:>10}",
-            cell.net,
-            mode(cell.mode),
-            cell.who,
-            value(cell),
-            ratio(cell),
-            share(cell),
-            memory(cell),
-        );
-    }
-    text
+    outcome.cells.iter().map(line).collect()
+}
+
+/// The line of one cell.
+pub(crate) fn line(cell: &Cell) -> String {
+    format!(
+        "{:12} {:9} {:14} {:>16} {:>26} {:>9} {:>10}\n",
+        cell.net,
+        mode(cell.mode),
+        cell.who,
+        value(cell),
+        ratio(cell),
+        share(cell),
+        memory(cell),
+    )
 }
 
 /// A Markdown section with machine and versions.

@@ -29,14 +29,13 @@ impl Averages {
         Ok(Self { decay, values })
     }
 
-    /// Moves the averages towards the weights after step number `step`, counted from 1. Early on
-    /// they move faster, by at least `1 - (1+t)/(10+t)`, so that they forget where they started.
+    /// Moves the averages towards the weights after step number `step`, counted from 1, by
+    /// [`share`] of the way.
     ///
     /// # Errors
     /// As [`Self::new`].
     pub fn update(&mut self, network: &Network, step: u64) -> Result<()> {
-        let warm = (1 + step) as f32 / (10 + step) as f32;
-        let share = 1.0 - self.decay.min(warm);
+        let share = share(self.decay, step);
         for ((_, var), average) in tensors(network).zip(&mut self.values) {
             optim::average(average, &numbers(var)?, share);
         }
@@ -89,6 +88,85 @@ impl Averages {
     }
 }
 
+/// How far an average with this decay moves towards the weights after step number `step`, counted
+/// from 1: early on by at least `1 - (1+t)/(10+t)`, as in TensorFlow, so that it forgets its start.
+pub fn share(decay: f32, step: u64) -> f32 {
+    let warm = (1 + step) as f32 / (10 + step) as f32;
+    1.0 - decay.min(warm)
+}
+
 fn numbers(var: &Var) -> Result<Vec<f32>> {
     Ok(var.flatten_all()?.to_vec1()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{Device, Tensor};
+    use hw_models::zoo;
+    use serde::Deserialize;
+
+    /// What `fixtures/train/make_average.py` writes.
+    #[derive(Deserialize)]
+    struct Golden {
+        weights: Vec<Vec<f32>>,
+        cases: Vec<Case>,
+    }
+
+    #[derive(Deserialize)]
+    struct Case {
+        decay: f32,
+        averages: Vec<Vec<f32>>,
+    }
+
+    #[test]
+    fn twenty_steps_of_the_average_are_those_of_tensorflow() {
+        let golden: Golden =
+            serde_json::from_str(include_str!("../../../fixtures/train/average.json")).unwrap();
+        let spec = zoo::spec("ann", [1, 1, 1], 3).unwrap();
+        let [network, averaged] = [1, 2].map(|s| Network::new(&spec, s, &Device::Cpu).unwrap());
+        // The last layer's bias has three numbers.
+        let last = |network: &Network| network.parameters().last().unwrap().1.clone();
+        let set = |values: &[f32]| {
+            let values = Tensor::new(values, &Device::Cpu).unwrap();
+            last(&network).set(&values).unwrap();
+        };
+        for case in &golden.cases {
+            set(&golden.weights[0]);
+            let mut averages = Averages::new(case.decay, &network).unwrap();
+            for (step, expected) in case.averages.iter().enumerate() {
+                set(&golden.weights[step + 1]);
+                averages.update(&network, step as u64 + 1).unwrap();
+                averages.apply(&averaged).unwrap();
+                for (a, b) in numbers(&last(&averaged)).unwrap().iter().zip(expected) {
+                    assert!((a - b).abs() < 1e-6, "decay {}: {a} {b}", case.decay);
+                }
+            }
+            let exported = averages.export(&network);
+            let imported = Averages::import(case.decay, &network, exported).unwrap();
+            assert_eq!(imported.values, averages.values);
+        }
+    }
+
+    #[test]
+    fn averages_of_another_network_are_refused_by_name() {
+        let spec = zoo::spec("ann", [1, 1, 1], 3).unwrap();
+        let network = Network::new(&spec, 1, &Device::Cpu).unwrap();
+        let whole = Averages::new(0.9, &network).unwrap().export(&network);
+        let refusal = |change: &dyn Fn(&mut BTreeMap<String, Vec<f32>>)| {
+            let mut stored = whole.clone();
+            change(&mut stored);
+            Averages::import(0.9, &network, stored).unwrap_err()
+        };
+        let missing = refusal(&|stored| drop(stored.remove("fc1.bias")));
+        assert!(missing.contains("'fc1.bias' is missing"), "{missing}");
+        let short = refusal(&|stored| {
+            stored.insert("fc1.bias".into(), vec![0.0]);
+        });
+        assert!(short.contains("1 numbers, not 100"), "{short}");
+        let unknown = refusal(&|stored| {
+            stored.insert("fc9.bias".into(), vec![0.0]);
+        });
+        assert!(unknown.contains("'fc9.bias'"), "{unknown}");
+    }
 }

@@ -1,12 +1,15 @@
 //! Each family's blocks against their references.
 
-use super::Row;
 use super::golden::{Case, Kernels, distance, json, largest};
+use super::{Deviation, Row};
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor, Var};
 use hw_core::Rng;
-use hw_kernels::{Activation, LossTerms, Pool2dConfig};
+use hw_data::preprocess::Draw;
+use hw_data::{Filter, Preprocess, Step};
+use hw_kernels::{Activation, LossTerms, Pool2dConfig, optim};
 use hw_models::{Initializer, zoo};
+use hw_train::averaging::share;
 use hw_train::blocks::{Block, Family};
 use hw_train::schedule::{Length, Plateau, SCHEDULES, warmup};
 use hw_train::{Monitor, Optimizer, OptimizerState, Schedule, Score};
@@ -23,6 +26,9 @@ pub(crate) fn all() -> Result<Vec<Row>> {
     rows.extend(losses()?);
     rows.extend(optimizers()?);
     rows.extend(schedules()?);
+    rows.push(averaging()?);
+    rows.extend(resizing()?);
+    rows.extend(augmentation());
     Ok(rows)
 }
 
@@ -60,7 +66,7 @@ fn models() -> Result<Vec<Row>> {
                 count.parameters, count.classes, count.source
             ),
             name: count.model,
-            deviation: Some(off).filter(|off| *off > 0.0),
+            deviation: Deviation::Measured(off),
             test: "crates/hw-models/tests/models.rs::\
                    every_model_has_a_published_or_derived_count_and_meets_it"
                 .into(),
@@ -173,7 +179,7 @@ fn layers(kernels: &Kernels) -> Result<Vec<Row>> {
             name: name.into(),
             source: "-".into(),
             reference: GOLDEN.into(),
-            deviation: Some(worst),
+            deviation: Deviation::Measured(worst),
             test: format!("crates/hw-kernels/tests/golden.rs::{test}"),
         });
     }
@@ -196,7 +202,7 @@ fn activations(kernels: &Kernels) -> Result<Vec<Row>> {
             name: name.into(),
             source: activation.source().into(),
             reference: GOLDEN.into(),
-            deviation: Some(
+            deviation: Deviation::Measured(
                 *worst
                     .get(name)
                     .with_context(|| format!("no case of {name}"))?,
@@ -233,7 +239,7 @@ fn initialisers() -> Vec<Row> {
             name: rule.name().into(),
             source: rule.source().into(),
             reference: format!("its paper's variance, {DRAWS} draws (relative)"),
-            deviation: Some((variance / expected - 1.0).abs()),
+            deviation: Deviation::Measured((variance / expected - 1.0).abs()),
             test: "crates/hw-models/src/init.rs::each_rule_has_the_variance_of_its_paper".into(),
         }
     };
@@ -301,7 +307,7 @@ fn losses() -> Result<Vec<Row>> {
             family: "Losses",
             source: known[&block.name].source.clone(),
             reference: "PyTorch and Keras, double precision (fixtures/kernels)".into(),
-            deviation: Some(off.copied().unwrap_or(f64::INFINITY)),
+            deviation: Deviation::Measured(off.copied().unwrap_or(f64::INFINITY)),
             test: "crates/hw-kernels/tests/losses.rs::\
                    every_loss_and_its_gradient_are_those_of_pytorch_and_keras_in_both_precisions"
                 .into(),
@@ -366,7 +372,7 @@ fn optimizers() -> Result<Vec<Row>> {
             family: "Optimizers",
             reference: format!("20 steps of {}", libraries.join(" and of ")),
             source: block.source,
-            deviation: Some(off),
+            deviation: Deviation::Measured(off),
             test: "crates/hw-train/tests/optimizers.rs::\
                    twenty_steps_of_every_rule_are_those_of_pytorch_and_keras"
                 .into(),
@@ -437,11 +443,132 @@ fn schedules() -> Result<Vec<Row>> {
             name: name.into(),
             source: source.into(),
             reference: format!("{}, every step of {} epochs", case.library, fixture.epochs),
-            deviation: Some(fixture.deviation(case)),
+            deviation: Deviation::Measured(fixture.deviation(case)),
             test: "crates/hw-train/src/schedule.rs::\
                    every_step_has_the_learning_rate_of_pytorch_or_keras"
                 .into(),
         }
     };
     Ok(fixture.cases.iter().map(row).collect())
+}
+
+#[derive(Deserialize)]
+struct AverageFixture {
+    library: String,
+    weights: Vec<Vec<f32>>,
+    cases: Vec<AverageCase>,
+}
+
+#[derive(Deserialize)]
+struct AverageCase {
+    decay: f32,
+    averages: Vec<Vec<f32>>,
+}
+
+fn averaging() -> Result<Row> {
+    let fixture: AverageFixture = json("train/average.json")?;
+    let mut worst = 0f64;
+    for case in &fixture.cases {
+        let mut average = fixture.weights[0].clone();
+        for (step, expected) in case.averages.iter().enumerate() {
+            let share = share(case.decay, step as u64 + 1);
+            optim::average(&mut average, &fixture.weights[step + 1], share);
+            worst = worst.max(largest(&average, expected));
+        }
+    }
+    Ok(Row {
+        family: "Weight averaging",
+        name: "ema".into(),
+        source: "Polyak & Juditsky 1992; Tarvainen & Valpola 2017".into(),
+        reference: format!("20 steps of {}", fixture.library),
+        deviation: Deviation::Measured(worst),
+        test: "crates/hw-train/src/averaging.rs::\
+               twenty_steps_of_the_average_are_those_of_tensorflow"
+            .into(),
+    })
+}
+
+#[derive(Deserialize)]
+struct ResizeCase {
+    height: usize,
+    width: usize,
+    size: usize,
+    image: Vec<u8>,
+    #[serde(flatten)]
+    results: HashMap<String, Vec<f32>>,
+}
+
+fn resizing() -> Result<Vec<Row>> {
+    let cases: Vec<ResizeCase> = json("data/resize.json")?;
+    let row = |filter: Filter| -> Result<Row> {
+        let mut worst = 0f64;
+        for case in &cases {
+            let size = case.size;
+            let preprocess = Preprocess {
+                steps: vec![Step::Resize { size, filter }],
+                ..Preprocess::default()
+            };
+            let pipeline = preprocess.check([1, case.height, case.width])?;
+            let found = pipeline.apply(&case.image, Draw::default());
+            let expected = case.results.get(filter.name());
+            let expected = expected.with_context(|| format!("no case of {filter}"))?;
+            worst = worst.max(largest(&found, expected));
+        }
+        Ok(Row {
+            family: "Resizing",
+            name: filter.name().into(),
+            source: match filter {
+                Filter::Bilinear | Filter::Area => "-".into(),
+                Filter::Bicubic => "Keys 1981".into(),
+            },
+            reference: match filter {
+                Filter::Bilinear | Filter::Bicubic => "PyTorch (fixtures/data, six digits)".into(),
+                Filter::Area => "TensorFlow (fixtures/data, six digits)".into(),
+            },
+            deviation: Deviation::Measured(worst),
+            test: "crates/hw-data/tests/data/resampling.rs::resizing_equals_pytorch_and_tensorflow"
+                .into(),
+        })
+    };
+    Filter::ALL.into_iter().map(row).collect()
+}
+
+fn augmentation() -> Vec<Row> {
+    let changes = [
+        (
+            "shift",
+            "-",
+            "a_shift_moves_the_ink_by_no_more_than_asked_and_loses_none",
+        ),
+        (
+            "rotate",
+            "-",
+            "a_rotation_turns_about_the_middle_by_no_more_than_asked",
+        ),
+        (
+            "scale",
+            "-",
+            "a_change_of_size_multiplies_the_area_by_no_more_than_asked",
+        ),
+        ("shear", "-", "a_shear_keeps_area_and_rows"),
+        (
+            "elastic",
+            "Simard, Steinkraus & Platt 2003",
+            "elastic_displacement_bends_but_keeps_most_of_the_ink",
+        ),
+        (
+            "erase",
+            "Zhong et al. 2020",
+            "erasing_removes_one_rectangle_of_no_more_than_the_area_asked",
+        ),
+    ];
+    let row = |(name, source, test): (&str, &str, &str)| Row {
+        family: "Augmentation",
+        name: name.into(),
+        source: source.into(),
+        reference: "its definition, on drawn settings and images".into(),
+        deviation: Deviation::Properties,
+        test: format!("crates/hw-data/tests/data/augmenting.rs::{test}"),
+    };
+    changes.map(row).into()
 }

@@ -10,6 +10,15 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+/// How far a block is from its reference at most.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Deviation {
+    /// So far; 0 where the two are equal.
+    Measured(f64),
+    /// There are no reference numbers: it draws at random, and properties of what it draws are tested.
+    Properties,
+}
+
 /// One line of the table.
 #[derive(Clone, Debug)]
 struct Row {
@@ -19,8 +28,7 @@ struct Row {
     source: String,
     /// What it was held against.
     reference: String,
-    /// How far it is from that at most; `None` where the two are equal or not comparable.
-    deviation: Option<f64>,
+    deviation: Deviation,
     /// The test that holds it, as `crate::file::function`.
     test: String,
 }
@@ -35,7 +43,7 @@ is out of date.
 The deviation is the largest of all numbers compared, results and gradients alike: the absolute
 difference, divided by the reference's size where that is above 1. It is measured with f32 on the
 machine that wrote this page and rounded up; other instruction sets round differently in the last
-place. \"exact\" means equal.
+place. \"exact\" means equal; \"properties\" that the block draws at random and what it draws is tested.
 ";
 
 /// The page.
@@ -51,8 +59,8 @@ fn page() -> Result<String> {
             )?;
         }
         let deviation = match row.deviation {
-            None => "exact".into(),
-            Some(value) => rounded_up(value),
+            Deviation::Measured(value) => rounded_up(value),
+            Deviation::Properties => "properties".into(),
         };
         writeln!(
             text,

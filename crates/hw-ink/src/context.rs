@@ -155,18 +155,18 @@ mod tests {
     fn a_round_letter_is_small_beside_a_tall_one_and_a_capital_when_as_high() {
         let round = vec![0.34, 0.33, 0.33, 0.0, 0.0, 0.0];
         let stem = vec![0.0, 0.0, 0.0, 0.3, 0.3, 0.4];
-        let words = [0..2];
+        let words = std::slice::from_ref(&(0..2));
         let low = weighed(
             vec![stem.clone(), round.clone()],
             &[bounds(0.0, 100.0), bounds(42.0, 101.0)],
-            &words,
+            words,
             &CLASSES,
         );
         assert_eq!(best(&low[1]), 'o');
         let high = weighed(
             vec![stem, round],
             &[bounds(0.0, 100.0), bounds(-2.0, 101.0)],
-            &words,
+            words,
             &CLASSES,
         );
         assert_ne!(best(&high[1]), 'o');
@@ -175,7 +175,12 @@ mod tests {
     #[test]
     fn a_character_alone_is_left_alone() {
         let row = vec![0.4, 0.3, 0.2, 0.05, 0.03, 0.02];
-        let same = weighed(vec![row.clone()], &[bounds(0.0, 1.0)], &[0..1], &CLASSES);
+        let same = weighed(
+            vec![row.clone()],
+            &[bounds(0.0, 1.0)],
+            std::slice::from_ref(&(0..1)),
+            &CLASSES,
+        );
         assert_eq!(same, [row]);
     }
 
@@ -183,7 +188,7 @@ mod tests {
     fn rows_stay_probabilities() {
         let rows = vec![vec![0.5, 0.1, 0.1, 0.1, 0.1, 0.1]; 3];
         let boxes = [bounds(0.0, 1.0), bounds(0.5, 1.0), bounds(5.0, 5.0)];
-        for row in weighed(rows, &boxes, &[0..3], &CLASSES) {
+        for row in weighed(rows, &boxes, std::slice::from_ref(&(0..3)), &CLASSES) {
             assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-5);
         }
     }

@@ -469,8 +469,9 @@ fn words(cuts: &[Cut], height: f32, manner: &Manner) -> Vec<Range<usize>> {
     let gaps: Vec<f32> = gaps.collect();
     let mut sorted = gaps.clone();
     sorted.sort_by(f32::total_cmp);
+    // Most gaps of a line lie within words, but a line of short words has many between them.
     let usual = sorted
-        .get(sorted.len().saturating_sub(1) / 2)
+        .get(sorted.len().saturating_sub(1) / 4)
         .copied()
         .unwrap_or(0.0);
     // Of a single gap nobody can say whether it is wide for this hand.

@@ -218,7 +218,11 @@ fn judge_value(cell: &Cell, results: &PaperResults<'_>) -> Option<JudgedCell> {
         printed_value: printed_value.map(|(value, _)| value),
         mean: mean(&values).ok(),
         std: sample_std(&values).ok(),
-        scale: job.map(JobResult::scale).unwrap_or_default(),
+        // What follows from the declaration alone has no scale.
+        scale: match term.quantity.is_structural() && term.quantity != Quantity::LearningRate {
+            true => String::new(),
+            false => job.map(JobResult::scale).unwrap_or_default(),
+        },
         synthetic: job.is_some_and(JobResult::synthetic),
         verdict: Standing::Ours,
         runs: job

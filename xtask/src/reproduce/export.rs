@@ -40,6 +40,7 @@ fn claim_json(paper: &str, claim: &JudgedClaim) -> Value {
         "claim": claim.id,
         "text": claim.text,
         "verdict": claim.verdict.name(),
+        "full_scale": claim.full,
         "checks": checks,
     })
 }

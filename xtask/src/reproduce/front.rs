@@ -150,7 +150,7 @@ fn every_claim(papers: &[Part<'_>]) -> hw_report::Table {
             table = table.row(vec![
                 Cell::new(Text::new().link(paper.slug.clone(), page.clone())),
                 Cell::new(claim.text.as_str()),
-                Cell::new(badge(&claim.verdict)),
+                claim.cell(),
             ]);
         }
     }

@@ -21,6 +21,19 @@ pub(crate) struct JudgedClaim {
     pub(crate) remark: Option<String>,
     pub(crate) verdict: Verdict,
     pub(crate) judgements: Vec<Judgement>,
+    /// Whether every run behind it has the document's own scale, on its data.
+    pub(crate) full: bool,
+}
+
+impl JudgedClaim {
+    /// The verdict, with what it is about where that is less than the document's own scale.
+    pub(crate) fn cell(&self) -> Cell {
+        let cell = Cell::new(badge(&self.verdict));
+        match (&self.verdict, self.full) {
+            (Verdict::NotTested { .. }, _) | (_, true) => cell,
+            _ => cell.detail("at this scale"),
+        }
+    }
 }
 
 /// All claims of a paper, judged.
@@ -33,6 +46,15 @@ pub(crate) fn judge_claims(paper: &Paper, results: &PaperResults<'_>) -> Vec<Jud
             remark: claim.remark.clone(),
             verdict: overall(&judgements),
             judgements,
+            full: claim
+                .checks
+                .iter()
+                .flat_map(|check| check.terms())
+                .all(|term| {
+                    let job = results.job(&term.run);
+                    let full = job.is_some_and(|job| job.full && !job.sixth() && !job.synthetic());
+                    full || term.quantity.is_structural()
+                }),
         }
     };
     paper.claims.iter().map(judge).collect()
@@ -254,11 +276,7 @@ fn claims_section(input: &PageInput<'_>) -> Section {
             text = text.detail(remark.as_str());
         }
         let checks: Vec<String> = claim.judgements.iter().map(judgement_text).collect();
-        table = table.row(vec![
-            text,
-            Cell::new(badge(&claim.verdict)),
-            Cell::new(checks.join(" ")),
-        ]);
+        table = table.row(vec![text, claim.cell(), Cell::new(checks.join(" "))]);
     }
     for verdict in [
         Verdict::Reproduced,
@@ -320,6 +338,7 @@ fn table(declared: &Table, results: &PaperResults<'_>, source: &Source<'_>) -> h
     let mut rules: Vec<String> = Vec::new();
     for row in &declared.rows {
         let mut cells = vec![Cell::new(row.label.as_str())];
+        let mut scales = Vec::new();
         for (cell, column) in row.cells.iter().zip(&declared.columns) {
             cells.push(match (judge_cell(cell, results, source.data), &cell.text) {
                 (Some(judged), _) => {
@@ -329,6 +348,9 @@ fn table(declared: &Table, results: &PaperResults<'_>, source: &Source<'_>) -> h
                     {
                         rules.push(rule.clone());
                     }
+                    if judged.mean.is_some() && !judged.scale.is_empty() {
+                        scales.push(judged.scale.clone());
+                    }
                     let quantity = cell.value.as_ref().map(|term| term.quantity);
                     render(&judged, quantity, column)
                 }
@@ -336,7 +358,7 @@ fn table(declared: &Table, results: &PaperResults<'_>, source: &Source<'_>) -> h
                 (None, None) => Cell::new("–"),
             });
         }
-        say_once(&mut cells);
+        say_once(&mut cells, &scales);
         let kind = if row.emphasis {
             RowKind::Emphasised
         } else {
@@ -399,17 +421,22 @@ fn ranking(declared: &Table, results: &PaperResults<'_>) -> Option<Text> {
 }
 
 /// Where all values of a row have the same scale, it stands under the row's name instead.
-fn say_once(cells: &mut [Cell]) {
+fn say_once(cells: &mut [Cell], scales: &[String]) {
     let Some((name, values)) = cells.split_first_mut() else {
         return;
     };
-    let mut details = values.iter().filter_map(|cell| cell.detail.clone());
-    let Some(first) = details.next() else { return };
-    if values.len() > 1 && details.all(|other| other == first) {
-        name.detail = Some(first);
-        for cell in values {
-            cell.detail = None;
-        }
+    let Some(scale) = scales.first().filter(|scale| !scale.is_empty()) else {
+        return;
+    };
+    if scales.len() < 2 || scales.iter().any(|other| other != scale) {
+        return;
+    }
+    name.detail = Some(Text::from(scale.as_str()));
+    for cell in values {
+        let detail = cell.detail.take().map(|detail| detail.to_plain());
+        let rest = detail.map(|detail| detail.replacen(scale.as_str(), "", 1));
+        let rest = rest.map(|rest| rest.trim_matches([';', ' ']).to_string());
+        cell.detail = rest.filter(|rest| !rest.is_empty()).map(Text::from);
     }
 }
 
@@ -458,6 +485,7 @@ fn render(judged: &JudgedCell, quantity: Option<Quantity>, column: &str) -> Cell
     };
     let mut text = Text::new().strong(ours);
     let mut sub = vec![judged.scale.clone()];
+    sub.retain(|scale| !scale.is_empty());
     if judged.synthetic {
         sub.insert(0, "synthetic".into());
     }
@@ -480,7 +508,10 @@ fn render(judged: &JudgedCell, quantity: Option<Quantity>, column: &str) -> Cell
             Standing::Ours | Standing::Missing { .. } => text,
         };
     }
-    Cell::new(text).detail(sub.join("; "))
+    match sub.is_empty() {
+        true => Cell::new(text),
+        false => Cell::new(text).detail(sub.join("; ")),
+    }
 }
 
 fn value_text(mean: f64, spread: f64, quantity: Quantity, percent_column: bool) -> String {

@@ -149,6 +149,7 @@ fn words_and_numbers_are_read_whatever_their_size() {
         "jump",
         "fig",
         "pen and ink",
+        "I am 7",
     ] {
         for size in [40.0, 130.0] {
             assert_eq!(reading(&model, &write(text, size)).text, text, "{size}");

@@ -4,7 +4,7 @@ use crate::args::{Common, FetchArgs};
 use crate::output::answer;
 use crate::progress::Download;
 use anyhow::Result;
-use hw_data::fetch::{FetchOptions, FetchProgress, Fetched, fetch, target};
+use hw_data::fetch::{FetchOptions, FetchProgress, Fetched, fetch, remove_archive, target};
 use hw_data::{DataDirs, DatasetId, catalogue};
 use serde::Serialize;
 use std::fmt;
@@ -69,6 +69,9 @@ pub(crate) fn run(args: &FetchArgs, common: &Common) -> Result<ExitCode> {
             folder,
             licence: entry.licence,
         });
+    }
+    for set in &sets {
+        remove_archive(&set.folder)?;
     }
     answer(common.json, &Answer { sets })?;
     Ok(ExitCode::SUCCESS)

@@ -120,7 +120,6 @@ pub fn fetch(
         };
         fetched.push(Fetched { path, from });
     }
-    remove_archive(folder)?;
     Ok(fetched)
 }
 
@@ -172,7 +171,12 @@ fn one(
         .file_name()
         .and_then(|name| name.to_str())
         .unwrap_or_default();
-    for source in sources(entry, name, options) {
+    let mut sources = sources(entry, name, options);
+    if path.with_file_name(ARCHIVE.0).exists() {
+        // What another set left needs no network; the rest keeps its order.
+        sources.sort_by_key(|source| matches!(source, Source::File(_)));
+    }
+    for source in sources {
         let result = match &source {
             Source::File(url) => download::download(url, path, sum, options, progress),
             Source::Archive(url) => from_archive(url, path, name, sum, options, progress),
@@ -226,8 +230,12 @@ fn from_archive(
     Ok(unzip::unpack(&archive, &format!("gzip/{name}"), path, sum)?)
 }
 
-/// The archive is of no use once its members are unpacked.
-fn remove_archive(folder: &Path) -> Result<(), DataError> {
+/// Removes EMNIST's archive from `folder`, if it is there: of no use once every wanted set was fetched,
+/// and until then kept, so that it is downloaded once for all of them.
+///
+/// # Errors
+/// [`DataError::File`] when it cannot be removed.
+pub fn remove_archive(folder: &Path) -> Result<(), DataError> {
     let archive = folder.join(ARCHIVE.0);
     match archive.exists() {
         true => Ok(std::fs::remove_file(&archive).map_err(FileError::at("remove", &archive))?),

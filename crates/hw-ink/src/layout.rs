@@ -144,8 +144,15 @@ fn rows(parts: &[Part], height: f32) -> Vec<Vec<usize>> {
     let mut rows: Vec<Vec<usize>> = Vec::new();
     for index in seeds {
         let mean = |row: &Vec<usize>| row.iter().map(middle).sum::<f32>() / row.len() as f32;
+        let bottom = |row: &Vec<usize>| around(parts, row).map_or(0.0, |bounds| bounds.high[1]);
+        // Strokes of one kana lie almost as far apart as lines do, but with less paper between.
+        let same = |row: &Vec<usize>| {
+            let lower = middle(&index) - mean(row);
+            let paper = parts[index].bounds.low[1] - bottom(row);
+            lower < 0.8 * height || (lower < 1.1 * height && paper < 0.25 * height)
+        };
         match rows.last_mut() {
-            Some(row) if middle(&index) - mean(row) < 0.8 * height => row.push(index),
+            Some(row) if same(row) => row.push(index),
             _ => rows.push(vec![index]),
         }
     }

@@ -88,6 +88,7 @@ fn an_audit_says_what_a_set_lacks_and_shares_as_text_json_and_page() {
 #[test]
 fn a_network_goes_out_and_comes_back_with_the_same_answers() {
     let folder = folder();
+    let trained = trained().join("run");
     let eval = |run: &Path| {
         let line = "eval --checkpoint {} --dataset mnist --data-dir {} --json";
         json(&crate::support::run(line, &[run, small_data()]))["metrics"]["accuracy"].clone()
@@ -98,24 +99,24 @@ fn a_network_goes_out_and_comes_back_with_the_same_answers() {
             folder.path().join(format!("{format}-back")),
         );
         let line = format!("export --checkpoint {{}} --to {format} --out {{}} --json");
-        let answer = json(&run(&line, &[trained(), &out]));
+        let answer = json(&run(&line, &[&trained, &out]));
         assert_eq!(answer["format"], format);
         let line = format!("import {{}} --from {format} --like {{}} --out {{}}");
         let weights = out.join(file);
-        succeeded(&run(&line, &[&weights, trained(), &back]));
-        assert_eq!(eval(&back), eval(trained()));
+        succeeded(&run(&line, &[&weights, &trained, &back]));
+        assert_eq!(eval(&back), eval(&trained));
         failed(
-            &run(&line, &[&weights, trained(), &back]),
+            &run(&line, &[&weights, &trained, &back]),
             &["is there already"],
         );
     }
     let line = "export --checkpoint {} --to torchvision --out {}";
-    failed(&run(line, &[trained(), folder.path()]), &["no counterpart"]);
+    failed(&run(line, &[&trained, folder.path()]), &["no counterpart"]);
     let damaged = folder.path().join("damaged");
     std::fs::write(&damaged, "no weights").unwrap();
     let line = "import {} --from pytorch --like {} --out {}";
     let out = folder.path().join("never");
-    failed(&run(line, &[&damaged, trained(), &out]), &["damaged"]);
+    failed(&run(line, &[&damaged, &trained, &out]), &["damaged"]);
     assert!(!out.exists());
 }
 

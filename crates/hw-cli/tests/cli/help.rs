@@ -2,12 +2,14 @@
 
 use crate::support::*;
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 19] = [
     "",
     "data",
     "data list",
     "data info",
     "data show",
+    "data fetch",
+    "data audit",
     "list",
     "lr-range",
     "models",
@@ -15,6 +17,8 @@ const COMMANDS: [&str; 15] = [
     "eval",
     "cross",
     "predict",
+    "export",
+    "import",
     "serve",
     "completions",
     "man",

@@ -153,7 +153,8 @@ mod tests {
         let spec = zoo::spec("ann", [1, 1, 1], 3).unwrap();
         let network = Network::new(&spec, 1, &Device::Cpu).unwrap();
         let whole = Averages::new(0.9, &network).unwrap().export(&network);
-        let refusal = |change: &dyn Fn(&mut BTreeMap<String, Vec<f32>>)| {
+        type Stored = BTreeMap<String, Vec<f32>>;
+        let refusal = |change: &dyn Fn(&mut Stored)| {
             let mut stored = whole.clone();
             change(&mut stored);
             Averages::import(0.9, &network, stored).unwrap_err()

@@ -16,7 +16,7 @@ pub(crate) struct BenchArgs {
     pub(crate) peers: Option<PathBuf>,
 
     /// Only this network
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = net_names())]
     pub(crate) net: Option<String>,
 
     /// Rounds in which all take their turn
@@ -56,4 +56,8 @@ fn seconds(text: &str) -> Result<f64, String> {
         Ok(seconds) if seconds > 0.0 && seconds <= 3600.0 => Ok(seconds),
         _ => Err("seconds, above 0 and at most 3600".into()),
     }
+}
+
+fn net_names() -> clap::builder::PossibleValuesParser {
+    clap::builder::PossibleValuesParser::new(super::nets::NETS.iter().map(|net| net.name))
 }

@@ -396,7 +396,7 @@ impl Conv {
         );
     }
 
-    /// Number of panels of outputs: units into which [`Conv::forward_unit`] cuts the work.
+    /// Number of panels of outputs.
     pub fn units(&self) -> usize {
         self.panels().count()
     }
@@ -418,6 +418,76 @@ impl Conv {
     ) {
         // SAFETY: the caller's contract.
         unsafe { self.forward_panels(x, w, finish, y, images, scratch, units) };
+    }
+
+    /// Into how many shares one image's work can be cut for [`Conv::forward_share`].
+    pub fn shares(&self) -> usize {
+        if self.shared_by_rows() {
+            self.windows.output[0]
+        } else {
+            self.units()
+        }
+    }
+
+    /// Rows of the map are shared where all threads can keep the weights in their caches, panels of
+    /// outputs where each had better read its own.
+    fn shared_by_rows(&self) -> bool {
+        let few = self.panels().len() <= BLOCK_FLOATS || self.units() < 2;
+        few && self.windows.output[0] > 1
+            && matches!(self.forward, Walk::Shifted { .. } | Walk::Rows { .. })
+    }
+
+    /// Some of the [`Conv::shares`] of one image, for several threads that share it. Which of them
+    /// does what changes no bit.
+    ///
+    /// # Safety
+    /// As [`Conv::forward`] with one image, whose `y` may be written at these shares' outputs; no
+    /// other thread works on the same shares.
+    pub unsafe fn forward_share(
+        &self,
+        x: &[f32],
+        w: &[f32],
+        finish: Finish<'_>,
+        y: *mut f32,
+        scratch: &mut [f32],
+        share: Range<usize>,
+    ) {
+        if !self.shared_by_rows() {
+            // SAFETY: the caller's contract.
+            return unsafe { self.forward_units(x, w, finish, y, 1, scratch, share) };
+        }
+        let product = Rows {
+            conv: self,
+            w,
+            finish,
+            panels: 0..self.units(),
+        };
+        match &self.forward {
+            Walk::Shifted { segments } => {
+                let from = if self.is_padded() {
+                    let w = &self.windows;
+                    let last = (share.end - 1) * w.stride[0] + w.kernel[0];
+                    self.pad_rows(x, scratch, share.start * w.stride[0]..last);
+                    &scratch[..]
+                } else {
+                    x
+                };
+                // SAFETY: the caller's contract; the rows of the padded image that these rows of
+                // the map see were copied.
+                unsafe { product.shifted(from, segments, y, share) };
+            }
+            Walk::Rows { segments } => {
+                let width = self.windows.output[1];
+                let first = share.start * width;
+                let from = &x[first * self.channels..];
+                // SAFETY: the caller's contract; a pointwise map has the image's own rows.
+                unsafe {
+                    let y = y.add(first * self.outputs);
+                    product.run(from, self.channels, segments, y, share.len() * width);
+                }
+            }
+            Walk::Gathered { .. } | Walk::Taps(_) => {}
+        }
     }
 
     unsafe fn forward_panels(
@@ -466,7 +536,8 @@ impl Conv {
                         } else {
                             from
                         };
-                        product.shifted(from, segments, y.add(image * self.output_len()));
+                        let y = y.add(image * self.output_len());
+                        product.shifted(from, segments, y, 0..self.windows.output[0]);
                     }
                 }
             }
@@ -475,17 +546,27 @@ impl Conv {
 
     /// Copies an image with its padding.
     fn pad(&self, image: &[f32], padded: &mut [f32]) {
+        let pad = self.windows.padding;
+        let rows = self.windows.input[0] + pad.top + pad.bottom;
+        self.pad_rows(image, padded, 0..rows);
+    }
+
+    /// Some rows of the padded copy of an image, each in its place.
+    fn pad_rows(&self, image: &[f32], padded: &mut [f32], rows: Range<usize>) {
         let [height, width] = self.windows.input;
         let (pad, pitch, row) = (self.windows.padding, self.pitch(), width * self.channels);
-        padded[..pad.top * pitch].fill(0.0);
-        let (left, right) = (pad.left * self.channels, pad.right * self.channels);
-        for (y, from) in image.chunks_exact(row).take(height).enumerate() {
-            let to = &mut padded[(y + pad.top) * pitch..][..pitch];
+        let left = pad.left * self.channels;
+        for y in rows {
+            let to = &mut padded[y * pitch..][..pitch];
+            let from = y.checked_sub(pad.top).filter(|&y| y < height);
+            let Some(from) = from else {
+                to.fill(0.0);
+                continue;
+            };
             to[..left].fill(0.0);
-            to[left..left + row].copy_from_slice(from);
-            to[left + row..left + row + right].fill(0.0);
+            to[left..left + row].copy_from_slice(&image[from * row..][..row]);
+            to[left + row..].fill(0.0);
         }
-        padded[(height + pad.top) * pitch..self.padded_len()].fill(0.0);
     }
 
     /// Copies every window of an image, one after the other.
@@ -668,19 +749,19 @@ impl Rows<'_> {
         }
     }
 
-    /// One image, row by row.
+    /// Some rows of one image's map, row by row.
     ///
     /// # Safety
     /// `x` is the (padded) image, `y` has room for its maps.
-    unsafe fn shifted(&self, x: &[f32], segments: &[Segment], y: *mut f32) {
+    unsafe fn shifted(&self, x: &[f32], segments: &[Segment], y: *mut f32, wanted: Range<usize>) {
         let (conv, kernel) = (self.conv, self.conv.kernel);
         let (layout, w) = (conv.panels(), &conv.windows);
-        let [oh, ow] = w.output;
+        let ow = w.output[1];
         let a_row = w.stride[1] * conv.channels;
         for index in self.panels.clone() {
             let (start, stride, real) = layout.panel(index);
             let column = index * layout.columns();
-            for oy in 0..oh {
+            for oy in wanted.clone() {
                 for part in tiles(ow, kernel.rows) {
                     // SAFETY: the caller's contract.
                     unsafe {

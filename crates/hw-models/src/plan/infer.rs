@@ -7,6 +7,7 @@
 use super::graph::{Graph, Op, Slot, Value};
 use super::memory::{Block, place};
 use super::run::PIECE;
+use super::team::Team;
 use crate::error::Result;
 use crate::network::Network;
 use hw_kernels::Activation;
@@ -15,28 +16,52 @@ use hw_kernels::cpu::activation;
 use hw_kernels::nhwc::{Conv, Finish, norm, pool};
 use rayon::prelude::*;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 /// Floats that a chunk of images may touch: they should stay in the second-level cache.
 const CHUNK_FLOATS: usize = 128 << 10;
 /// Most images of a chunk.
 const CHUNK_IMAGES: usize = 32;
-/// Multiplications of one layer for one image that are worth sharing between threads.
-const SHARED_WORK: usize = 1 << 20;
+/// Multiplications of a network for one image that are worth waking other threads for.
+const WAKING_WORK: usize = 600_000;
+/// Multiplications of one layer that are worth sharing with threads that wait for work.
+const SHARED_WORK: usize = 1 << 16;
+/// Shares of a layer for each thread: threads are not equally fast.
+const SHARES: usize = 2;
+/// Floats of weights from which on a dense layer should see many images at once.
+const HEAVY: usize = 1 << 16;
 
 /// A network to be run on the CPU: logits of images, by any number of threads at once.
 pub struct InferencePlan {
+    /// Floats of each value of one image.
     values: Vec<usize>,
     steps: Vec<Step>,
-    /// Where each value's memory starts, in floats an image.
-    starts: Vec<usize>,
-    floats: usize,
+    /// Steps up to the first heavy dense layer: they see few images at a time, so that maps stay
+    /// in the cache; the others see many, so that weights are read less often.
+    body: Part,
+    head: Part,
     scratch: usize,
+    /// Most images of a chunk.
     chunk: usize,
-    input: Value,
+    /// Multiplications of an image.
+    work: usize,
     output: Value,
     weights: Vec<Vec<f32>>,
     spare: Mutex<Vec<Vec<f32>>>,
+}
+
+/// Steps that see the same images at a time.
+#[derive(Debug, Default)]
+struct Part {
+    steps: Range<usize>,
+    input: Value,
+    output: Value,
+    /// Where each value's memory starts, in floats an image.
+    starts: Vec<usize>,
+    floats: usize,
+    /// Images at a time.
+    images: usize,
 }
 
 /// One pass over a chunk of images.
@@ -80,6 +105,17 @@ enum Step {
 }
 
 impl Step {
+    /// What it writes.
+    fn target(&self) -> Value {
+        match *self {
+            Self::Conv { y, .. }
+            | Self::Affine { y, .. }
+            | Self::Act { y, .. }
+            | Self::Pool { y, .. }
+            | Self::Sum { y, .. } => y,
+        }
+    }
+
     fn values(&self) -> Vec<Value> {
         match *self {
             Self::Conv { x, y, .. } | Self::Act { x, y, .. } | Self::Pool { x, y, .. } => {
@@ -358,51 +394,31 @@ impl InferencePlan {
     }
 
     fn laid_out(graph: &Graph, output: Value, steps: Vec<Step>, weights: Vec<Vec<f32>>) -> Self {
-        let mut spans: Vec<Option<(usize, usize)>> = vec![None; graph.values.len()];
-        for (at, step) in steps.iter().enumerate() {
-            for value in step.values() {
-                let (first, _) = spans[value].unwrap_or((at, at));
-                spans[value] = Some((first, at));
-            }
-        }
-        if let Some((_, last)) = &mut spans[output] {
-            *last = steps.len();
-        }
-        let (mut blocks, mut owners) = (Vec::new(), Vec::new());
-        for (value, span) in spans.iter().enumerate() {
-            if let Some((first, last)) = *span
-                && value != 0
-            {
-                let len = graph.values[value].next_multiple_of(16);
-                blocks.push(Block { first, last, len });
-                owners.push(value);
-            }
-        }
-        let (places, floats) = place(&blocks);
-        let mut starts = vec![0; graph.values.len()];
-        for (value, start) in owners.into_iter().zip(places) {
-            starts[value] = start;
-        }
         let scratch = steps.iter().map(|step| match step {
             Step::Conv { conv, .. } => conv.forward_scratch(),
             _ => PIECE,
         });
         let scratch = scratch.max().unwrap_or(0) + 64;
-        let rows = steps.iter().filter_map(|step| match step {
-            Step::Conv { conv, .. } if conv.panels().len() > 1 << 13 => {
-                Some(28usize.div_ceil(conv.windows.output_size()))
-            }
-            _ => None,
+        let work = steps.iter().map(|step| match step {
+            Step::Conv { conv, .. } => conv.taps() * conv.output_len(),
+            _ => 0,
         });
-        let wanted = rows.max().unwrap_or(1).min(CHUNK_IMAGES);
+        let work = work.sum();
+        let (cut, bridge) = head(&steps).unwrap_or((steps.len(), output));
+        let body = Part::new(graph, &steps, 0..cut, 0, bridge);
+        let head = Part::new(graph, &steps, cut..steps.len(), bridge, output);
         Self {
-            chunk: (CHUNK_FLOATS / floats.max(1)).clamp(wanted, CHUNK_IMAGES),
+            chunk: if head.steps.is_empty() {
+                body.images
+            } else {
+                head.images
+            },
             values: graph.values.clone(),
             steps,
-            starts,
-            floats,
+            body,
+            head,
             scratch,
-            input: 0,
+            work,
             output,
             weights,
             spare: Mutex::new(Vec::new()),
@@ -419,83 +435,349 @@ impl InferencePlan {
     /// # Panics
     /// When `images` is not a whole number of images.
     pub fn logits(&self, images: &[f32]) -> Vec<f32> {
-        let (len, classes) = (self.values[self.input], self.classes());
+        let (len, classes) = (self.values[self.body.input], self.classes());
         assert!(
             images.len().is_multiple_of(len),
             "not a whole number of images"
         );
         let n = images.len() / len;
         let mut logits = vec![0.0; n * classes];
-        if n == 1 {
-            self.chunk(images, &mut logits, true);
+        let threads = rayon::current_num_threads();
+        if n == 1 && threads > 1 && self.work >= WAKING_WORK {
+            self.together(images, &mut logits, threads);
             return logits;
         }
         // Enough chunks for all threads; which of them takes an image changes no bit.
-        let chunk = self.chunk.min(n.div_ceil(rayon::current_num_threads()));
+        let chunk = self.chunk.min(n.div_ceil(threads)).max(1);
         let pieces = images.par_chunks(chunk * len).with_max_len(1);
-        pieces
-            .zip(logits.par_chunks_mut(chunk * classes))
-            .for_each(|(images, logits)| self.chunk(images, logits, false));
+        let pieces = pieces.zip(logits.par_chunks_mut(chunk * classes));
+        if n <= chunk {
+            // Not worth asking another thread.
+            self.chunk(images, &mut logits);
+        } else {
+            pieces.for_each(|(images, logits)| self.chunk(images, logits));
+        }
         logits
     }
 
-    /// Logits of one chunk; `shared` says that other threads have nothing to do.
-    fn chunk(&self, images: &[f32], logits: &mut [f32], shared: bool) {
-        let n = images.len() / self.values[self.input];
-        let size = n * self.floats + self.scratch * if shared { 2 } else { 1 };
+    /// Runs `work` with memory of at least `size` floats that no one else uses meanwhile.
+    fn with_memory(&self, size: usize, work: impl FnOnce(&mut [f32])) {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         let mut memory = spare.pop().unwrap_or_default();
         drop(spare);
         if memory.len() < size {
             memory.resize(size, 0.0);
         }
-        let (values, scratch) = memory.split_at_mut(n * self.floats);
-        let run = Chunk {
-            plan: self,
-            images,
-            n,
-            values: values.as_mut_ptr(),
-        };
-        for step in &self.steps {
-            // SAFETY: values that live at the same time lie apart in `values`.
-            unsafe { run.step(step, scratch, shared) };
-        }
-        // SAFETY: as above; the last step is done.
-        logits.copy_from_slice(unsafe { run.read(self.output) });
+        work(&mut memory[..size]);
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         spare.push(memory);
+    }
+
+    /// Logits of one chunk, on the calling thread.
+    fn chunk(&self, images: &[f32], logits: &mut [f32]) {
+        let n = images.len() / self.values[self.body.input];
+        let few = self.body.images.min(n);
+        let bridge = if self.head.steps.is_empty() {
+            0
+        } else {
+            n * self.values[self.head.input]
+        };
+        let sizes = [few * self.body.floats, bridge, n * self.head.floats];
+        self.with_memory(sizes.iter().sum::<usize>() + self.scratch, |memory| {
+            let (body, memory) = memory.split_at_mut(sizes[0]);
+            let (between, memory) = memory.split_at_mut(bridge);
+            let (head, scratch) = memory.split_at_mut(sizes[2]);
+            let target = if bridge == 0 {
+                &mut *logits
+            } else {
+                &mut *between
+            };
+            let len = self.values[self.body.input] * few;
+            let out = self.values[self.body.output] * few;
+            for (images, target) in images.chunks(len).zip(target.chunks_mut(out)) {
+                self.part(&self.body, images, body, target, scratch);
+            }
+            if bridge > 0 {
+                self.part(&self.head, between, head, logits, scratch);
+            }
+        });
+    }
+
+    /// Runs a part on the calling thread and copies its output.
+    fn part(
+        &self,
+        part: &Part,
+        images: &[f32],
+        values: &mut [f32],
+        output: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        let run = Chunk {
+            plan: self,
+            part,
+            images,
+            n: images.len() / self.values[part.input],
+            values: values.as_mut_ptr(),
+        };
+        for step in &self.steps[part.steps.clone()] {
+            // SAFETY: values that live at the same time lie apart in `values`.
+            unsafe { run.step(step, scratch) };
+        }
+        // SAFETY: as above; the last step is done.
+        output.copy_from_slice(unsafe { run.read(part.output) });
+    }
+
+    /// One image by all threads, layer by layer.
+    fn together(&self, image: &[f32], logits: &mut [f32], threads: usize) {
+        let sizes = [self.body.floats, self.head.floats];
+        let helpers = threads - 1;
+        let size = sizes[0] + sizes[1] + threads * self.scratch;
+        self.with_memory(size, |memory| {
+            let (body, memory) = memory.split_at_mut(sizes[0]);
+            let (head, scratch) = memory.split_at_mut(sizes[1]);
+            let mut scratch = scratch.chunks_exact_mut(self.scratch);
+            let Some(own) = scratch.next() else { return };
+            let body = Shared::new(self, &self.body, image, body);
+            // SAFETY: the body's output is written before the first step of the head reads it.
+            let bridge = unsafe {
+                let len = self.values[self.body.output];
+                std::slice::from_raw_parts(body.at(self.body.output), len)
+            };
+            let head = Shared::new(self, &self.head, bridge, head);
+            let part = |step: usize| {
+                if self.body.steps.contains(&step) {
+                    &body
+                } else {
+                    &head
+                }
+            };
+            let team = Team::new();
+            rayon::in_place_scope(|scope| {
+                for scratch in scratch.take(helpers) {
+                    let (team, part) = (&team, &part);
+                    scope.spawn(move |_| {
+                        // SAFETY: the leader opens a step when those before it are done, and its
+                        // shares write apart.
+                        let mut work = |step, share| unsafe {
+                            part(step).share(step, share, threads, scratch)
+                        };
+                        team.help(&mut work);
+                    });
+                }
+                let over = Dismissal(&team);
+                for (index, step) in self.steps.iter().enumerate() {
+                    let run = part(index).chunk();
+                    match shares(step, threads) {
+                        1 => {
+                            // SAFETY: as in `part`; no helper has work.
+                            unsafe { run.step(step, own) };
+                        }
+                        shares => team.share(index, shares, &mut |share| {
+                            // SAFETY: as the helpers'.
+                            unsafe { part(index).share(index, share, threads, own) };
+                        }),
+                    }
+                }
+                drop(over);
+            });
+            let last = if self.head.steps.is_empty() {
+                &body
+            } else {
+                &head
+            };
+            let done = last.chunk();
+            // SAFETY: all steps are done.
+            logits.copy_from_slice(unsafe { done.read(self.output) });
+        });
+    }
+}
+
+/// Dismisses the helpers however the leader ends.
+struct Dismissal<'a>(&'a Team);
+
+impl Drop for Dismissal<'_> {
+    fn drop(&mut self) {
+        self.0.dismiss();
+    }
+}
+
+/// Into how many shares a step of one image is cut.
+fn shares(step: &Step, threads: usize) -> usize {
+    match step {
+        Step::Conv { conv, .. } if conv.taps() * conv.output_len() >= SHARED_WORK => {
+            conv.shares().min(SHARES * threads)
+        }
+        _ => 1,
+    }
+}
+
+/// The first heavy dense layer and its input, if nothing else crosses the cut before it.
+fn head(steps: &[Step]) -> Option<(usize, Value)> {
+    let heavy = |step: &Step| match step {
+        Step::Conv { x, conv, .. }
+            if conv.windows.output_size() == 1 && conv.panels().len() >= HEAVY =>
+        {
+            Some(*x)
+        }
+        _ => None,
+    };
+    let (cut, bridge) = steps
+        .iter()
+        .enumerate()
+        .find_map(|(i, s)| Some((i, heavy(s)?)))?;
+    let written: Vec<Value> = steps[cut..].iter().map(Step::target).collect();
+    let own = |value: Value| value == bridge || written.contains(&value);
+    let alone = steps[cut..].iter().flat_map(Step::values).all(own);
+    // In-place steps would change the bridge itself.
+    (alone && cut > 0 && !written.contains(&bridge)).then_some((cut, bridge))
+}
+
+impl Part {
+    fn new(
+        graph: &Graph,
+        steps: &[Step],
+        range: Range<usize>,
+        input: Value,
+        output: Value,
+    ) -> Self {
+        let mut spans: Vec<Option<(usize, usize)>> = vec![None; graph.values.len()];
+        for at in range.clone() {
+            for value in steps[at].values() {
+                let (first, _) = spans[value].unwrap_or((at, at));
+                spans[value] = Some((first, at));
+            }
+        }
+        if let Some((_, last)) = &mut spans[output] {
+            *last = range.end;
+        }
+        let (mut blocks, mut owners) = (Vec::new(), Vec::new());
+        for (value, span) in spans.iter().enumerate() {
+            if let Some((first, last)) = *span
+                && value != input
+            {
+                let len = graph.values[value].next_multiple_of(16);
+                blocks.push(Block { first, last, len });
+                owners.push(value);
+            }
+        }
+        let (places, floats) = place(&blocks);
+        let mut starts = vec![0; graph.values.len()];
+        for (value, start) in owners.into_iter().zip(places) {
+            starts[value] = start;
+        }
+        let rows = steps[range.clone()].iter().filter_map(|step| match step {
+            Step::Conv { conv, .. } if conv.panels().len() > 1 << 13 => {
+                Some(28usize.div_ceil(conv.windows.output_size()))
+            }
+            _ => None,
+        });
+        let wanted = rows.max().unwrap_or(1).min(CHUNK_IMAGES);
+        Self {
+            images: (CHUNK_FLOATS / floats.max(1)).clamp(wanted, CHUNK_IMAGES),
+            steps: range,
+            input,
+            output,
+            starts,
+            floats,
+        }
+    }
+}
+
+/// A part of a plan at work on one image, for several threads.
+struct Shared<'a> {
+    plan: &'a InferencePlan,
+    part: &'a Part,
+    image: &'a [f32],
+    values: *mut f32,
+}
+
+// SAFETY: threads write disjoint shares of a step, and read what earlier steps wrote.
+unsafe impl Sync for Shared<'_> {}
+// SAFETY: as above.
+unsafe impl Send for Shared<'_> {}
+
+impl<'a> Shared<'a> {
+    fn new(
+        plan: &'a InferencePlan,
+        part: &'a Part,
+        image: &'a [f32],
+        values: &'a mut [f32],
+    ) -> Self {
+        let values = values.as_mut_ptr();
+        Self {
+            plan,
+            part,
+            image,
+            values,
+        }
+    }
+
+    fn chunk(&self) -> Chunk<'a> {
+        Chunk {
+            plan: self.plan,
+            part: self.part,
+            images: self.image,
+            n: 1,
+            values: self.values,
+        }
+    }
+
+    /// Where a value of the one image lies.
+    fn at(&self, value: Value) -> *mut f32 {
+        self.chunk().at(value)
+    }
+
+    /// One of a step's [`shares`].
+    ///
+    /// # Safety
+    /// The steps before it are done, and no one else does this share.
+    unsafe fn share(&self, step: usize, share: usize, threads: usize, scratch: &mut [f32]) {
+        let step = &self.plan.steps[step];
+        let Step::Conv {
+            x,
+            y,
+            conv,
+            weight,
+            bias,
+            accumulate,
+            relu,
+        } = step
+        else {
+            return;
+        };
+        let (all, parts) = (conv.shares(), shares(step, threads));
+        let range = all * share / parts..all * (share + 1) / parts;
+        let weights = &self.plan.weights;
+        let finish = Finish {
+            bias: bias.map(|bias| weights[bias].as_slice()),
+            accumulate: *accumulate,
+            relu: *relu,
+        };
+        let run = self.chunk();
+        // SAFETY: the caller's contract.
+        unsafe {
+            let (x, y) = (run.read(*x), run.at(*y));
+            conv.forward_share(x, &weights[*weight], finish, y, scratch, range);
+        }
     }
 }
 
 struct Chunk<'a> {
     plan: &'a InferencePlan,
+    part: &'a Part,
     images: &'a [f32],
     n: usize,
     values: *mut f32,
 }
 
-/// A pointer that two threads write disjoint columns of.
-#[derive(Clone, Copy)]
-struct Both(*mut f32);
-// SAFETY: used for outputs of different panels only.
-unsafe impl Send for Both {}
-// SAFETY: as above.
-unsafe impl Sync for Both {}
-
-impl Both {
-    fn get(self) -> *mut f32 {
-        self.0
-    }
-}
-
 impl Chunk<'_> {
     fn at(&self, value: Value) -> *mut f32 {
         // SAFETY: the layout has room for every value.
-        unsafe { self.values.add(self.plan.starts[value] * self.n) }
+        unsafe { self.values.add(self.part.starts[value] * self.n) }
     }
 
     unsafe fn read(&self, value: Value) -> &[f32] {
-        if value == self.plan.input {
+        if value == self.part.input {
             return self.images;
         }
         // SAFETY: as `at`; no one writes it while it is read.
@@ -510,7 +792,7 @@ impl Chunk<'_> {
 
     /// # Safety
     /// What the step reads and writes lies apart, but for steps that may work in place.
-    unsafe fn step(&self, step: &Step, scratch: &mut [f32], shared: bool) {
+    unsafe fn step(&self, step: &Step, scratch: &mut [f32]) {
         let weights = &self.plan.weights;
         // SAFETY: the caller's contract.
         unsafe {
@@ -529,8 +811,8 @@ impl Chunk<'_> {
                         accumulate,
                         relu,
                     };
-                    let (x, y) = (self.read(x), self.at(y));
-                    self.conv(conv, x, &weights[weight], finish, y, scratch, shared);
+                    let (x, y, all) = (self.read(x), self.at(y), 0..conv.units());
+                    conv.forward_units(x, &weights[weight], finish, y, self.n, scratch, all);
                 }
                 Step::Affine {
                     x,
@@ -584,32 +866,5 @@ impl Chunk<'_> {
                 }
             }
         }
-    }
-
-    /// # Safety
-    /// As [`Chunk::step`].
-    unsafe fn conv(
-        &self,
-        conv: &Conv,
-        x: &[f32],
-        w: &[f32],
-        finish: Finish<'_>,
-        y: *mut f32,
-        scratch: &mut [f32],
-        shared: bool,
-    ) {
-        let units = conv.units();
-        let work = conv.taps() * conv.output_len();
-        if !shared || units < 2 || work < SHARED_WORK || rayon::current_num_threads() < 2 {
-            // SAFETY: the caller's contract.
-            return unsafe { conv.forward_units(x, w, finish, y, self.n, scratch, 0..units) };
-        }
-        let (first, second) = scratch.split_at_mut(self.plan.scratch);
-        let (y, n, half) = (Both(y), self.n, units / 2);
-        // SAFETY: the caller's contract; the two write different panels.
-        let run = |scratch: &mut [f32], units| unsafe {
-            conv.forward_units(x, w, finish, y.get(), n, scratch, units);
-        };
-        rayon::join(|| run(first, 0..half), || run(second, half..units));
     }
 }

@@ -12,6 +12,7 @@ mod infer;
 mod memory;
 mod program;
 mod run;
+mod team;
 #[cfg(test)]
 mod tests;
 

@@ -226,3 +226,33 @@ fn any_number_of_threads_gives_the_same_bits() {
     let one = run(1);
     assert!(one == run(2) && one == run(5));
 }
+
+#[test]
+fn threads_that_share_one_image_change_no_bit_of_its_logits() {
+    // Convolutions shared by rows and by panels, a pooled body, and heavy dense layers at the end.
+    for (name, side) in [
+        ("bn-cnn", 28),
+        ("residual", 28),
+        ("custom-vgg", 28),
+        ("resnet50", 32),
+    ] {
+        let spec = zoo::spec(name, [1, side, side], 10).unwrap();
+        let network = Network::new(&spec, 3, &Device::Cpu).unwrap();
+        let plan = InferencePlan::new(&network).unwrap().unwrap();
+        let mut rng = Rng::stream(5, "test", 0);
+        let images: Vec<f32> = (0..3 * side * side).map(|_| rng.uniform()).collect();
+        let alone = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            let each = |image| plan.logits(image);
+            let pool = pool.build().unwrap();
+            let logits = pool.install(|| images.chunks(side * side).flat_map(each).collect());
+            let logits: Vec<f32> = logits;
+            logits.iter().map(|l| l.to_bits()).collect::<Vec<_>>()
+        };
+        let one = alone(1);
+        assert!(one.iter().any(|bits| f32::from_bits(*bits).abs() > 1e-3));
+        assert!(one == alone(2) && one == alone(5), "{name}");
+        let together: Vec<u32> = plan.logits(&images).iter().map(|l| l.to_bits()).collect();
+        assert!(one == together, "{name}");
+    }
+}

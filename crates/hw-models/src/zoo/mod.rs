@@ -2,6 +2,7 @@
 
 pub mod ann;
 pub mod bn_cnn;
+pub mod compact_vgg;
 pub mod custom_resnet;
 pub mod custom_vgg;
 pub mod ji_cnn;
@@ -200,6 +201,11 @@ pub const CATALOGUE: &[Entry] = &[
         "five batch-normalised sigmoid layers of 100",
         "Ioffe & Szegedy 2015, section 4.1; Lee & Rhee 2023",
         |input, classes| ann::spec(input, classes, true),
+    ),
+    Entry::of::<compact_vgg::CompactVgg>(
+        "compact-vgg",
+        "a 5x5 stem and two pairs of batch-normalised 3x3 convolutions",
+        "this project's own recipes (`beyond`); after Simonyan & Zisserman 2014",
     ),
     Entry::fixed(
         "ji-cnn",

@@ -29,6 +29,7 @@ const SOURCES: &[(&str, &str)] = &[
         "simple-cnn-bn.toml",
         include_str!("../../papers/simple-cnn-bn.toml"),
     ),
+    ("beyond.toml", include_str!("../../papers/beyond.toml")),
 ];
 
 /// One paper.
@@ -118,6 +119,9 @@ pub(crate) struct RunDecl {
     /// Further fields of the config file: schedule, loss.
     #[serde(default)]
     pub(crate) train: Map<String, Value>,
+    /// The run is meant for the sixth-scale EMNIST as for the published one: both are its own scale.
+    #[serde(default)]
+    pub(crate) sixth: bool,
     /// How many times the usual share of a profile's time it gets.
     pub(crate) share: Option<f64>,
     /// What the document leaves open, and what is assumed.
@@ -490,6 +494,7 @@ impl Paper {
             run.preprocess = run.preprocess.take().or(base.preprocess);
             run.probe = run.probe.or(base.probe);
             run.share = run.share.or(base.share);
+            run.sixth |= base.sixth;
             let own = std::mem::replace(&mut run.train, base.train);
             run.train.extend(own);
             run.note = run.note.take().or(base.note);

@@ -6,6 +6,7 @@
 //! needs. Only maps too narrow to fill a register tile are gathered window by window.
 
 use super::panels::{Panels, Transpose};
+use super::scatter::Scatter;
 use super::taps::{Tap, TapRun, Taps};
 use super::tile::{Kernel, Segment, Tile};
 use crate::geometry::Windows;
@@ -963,22 +964,39 @@ impl<'a> Operands<'a> {
 /// The gradient of a convolution's input.
 ///
 /// With stride 1 it is a convolution of `dy` with the mirrored kernel; otherwise each tap's gradient is
-/// made by a product and added where the tap lay.
+/// made by a product and added where the tap lay. With few channels all taps' are made together.
 #[derive(Clone, Debug)]
 pub struct InputGradient {
     conv: Conv,
-    /// A convolution with the mirrored kernel, or one whose walk is tap by tap.
-    back: Conv,
-    mirrored: bool,
+    back: Back,
+}
+
+#[derive(Clone, Debug)]
+enum Back {
+    /// A convolution with the mirrored kernel.
+    Mirrored(Conv),
+    /// A convolution whose walk is tap by tap.
+    Taps(Conv),
+    Scattered(Scatter),
 }
 
 impl InputGradient {
     /// Plans the gradient of `conv`'s input.
     pub fn new(conv: &Conv) -> Self {
+        let back = match Scatter::new(conv) {
+            Some(scatter) => Back::Scattered(scatter),
+            None => Self::convolution(conv),
+        };
+        Self {
+            conv: conv.clone(),
+            back,
+        }
+    }
+
+    fn convolution(conv: &Conv) -> Back {
         let w = &conv.windows;
         let ([kh, kw], pad) = (w.kernel, w.padding);
         let fits = pad.top < kh && pad.bottom < kh && pad.left < kw && pad.right < kw;
-        let mirrored = w.stride == [1, 1] && fits;
         let padding = |before: usize, size: usize| size.saturating_sub(1 + before);
         let windows = Windows {
             input: w.output,
@@ -993,14 +1011,11 @@ impl InputGradient {
             output: w.input,
         };
         let mut back = Conv::new(conv.outputs, conv.channels, windows);
-        if !mirrored {
-            back.forward = Walk::Taps(conv.plan_taps().reversed());
+        if w.stride == [1, 1] && fits {
+            return Back::Mirrored(back);
         }
-        Self {
-            conv: conv.clone(),
-            back,
-            mirrored,
-        }
+        back.forward = Walk::Taps(conv.plan_taps().reversed());
+        Back::Taps(back)
     }
 
     fn transpose(&self) -> Transpose {
@@ -1008,18 +1023,24 @@ impl InputGradient {
             taps: self.conv.windows.kernel_size(),
             channels: self.conv.channels,
             outputs: self.conv.outputs,
-            mirrored: self.mirrored,
+            mirrored: matches!(self.back, Back::Mirrored(_)),
         }
     }
 
     /// The layout of the transposed weights.
     pub fn panels(&self) -> Panels {
-        self.transpose().to()
+        match &self.back {
+            Back::Scattered(scatter) => scatter.panels(),
+            _ => self.transpose().to(),
+        }
     }
 
     /// Units of work of [`InputGradient::transpose_unit`].
     pub fn transpose_units(&self) -> usize {
-        self.transpose().units()
+        match &self.back {
+            Back::Scattered(scatter) => scatter.transpose_units(),
+            _ => self.transpose().units(),
+        }
     }
 
     /// Transposes one unit of the weights `w` into `turned`, which starts out as zeros.
@@ -1028,22 +1049,33 @@ impl InputGradient {
     /// `turned` has room for [`InputGradient::panels`]; no other thread works on the same unit.
     pub unsafe fn transpose_unit(&self, unit: usize, w: &[f32], turned: *mut f32) {
         // SAFETY: the caller's contract.
-        unsafe { self.transpose().run(unit, w, turned) };
+        unsafe {
+            match &self.back {
+                Back::Scattered(scatter) => scatter.transpose_unit(unit, w, turned),
+                _ => self.transpose().run(unit, w, turned),
+            }
+        }
     }
 
     /// Floats of scratch that [`InputGradient::run`] needs.
     pub fn scratch(&self) -> usize {
-        self.back.forward_scratch()
+        match &self.back {
+            Back::Mirrored(back) | Back::Taps(back) => back.forward_scratch(),
+            Back::Scattered(scatter) => scatter.scratch(),
+        }
     }
 
     /// Pixels of one gradient.
     pub fn pixels(&self) -> usize {
-        self.back.windows.output_size()
+        self.conv.windows.input_size()
     }
 
     /// Units into which [`InputGradient::run_units`] cuts the work.
     pub fn units(&self) -> usize {
-        self.back.units()
+        match &self.back {
+            Back::Mirrored(back) | Back::Taps(back) => back.units(),
+            Back::Scattered(_) => 1,
+        }
     }
 
     /// `dx (+)= dy * w` for `images` images, on the calling thread; `w` transposed before.
@@ -1059,11 +1091,13 @@ impl InputGradient {
         images: usize,
         scratch: &mut [f32],
     ) {
-        let finish = Finish {
-            accumulate,
-            ..Finish::default()
-        };
-        self.back.forward(dy, turned, finish, dx, images, scratch);
+        let (from, to) = (self.conv.output_len(), self.conv.input_len());
+        assert!(dy.len() >= images * from, "conv: dy is too short");
+        assert!(turned.len() >= self.panels().len(), "conv: w is too short");
+        assert!(dx.len() >= images * to, "conv: dx is too short");
+        let (dx, all) = (dx.as_mut_ptr(), 0..self.units());
+        // SAFETY: the slices were checked and `dx` is ours alone.
+        unsafe { self.run_units(dy, turned, accumulate, dx, images, scratch, all) };
     }
 
     /// Some units of [`InputGradient::run`], for several threads that share a batch.
@@ -1086,8 +1120,15 @@ impl InputGradient {
         };
         // SAFETY: the caller's contract.
         unsafe {
-            self.back
-                .forward_units(dy, turned, finish, dx, images, scratch, units);
+            match &self.back {
+                Back::Mirrored(back) | Back::Taps(back) => {
+                    back.forward_units(dy, turned, finish, dx, images, scratch, units);
+                }
+                Back::Scattered(_) if units.is_empty() => {}
+                Back::Scattered(scatter) => {
+                    scatter.run(dy, turned, accumulate, dx, images, scratch);
+                }
+            }
         }
     }
 }

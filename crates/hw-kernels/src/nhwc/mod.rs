@@ -6,6 +6,7 @@ mod conv;
 pub mod norm;
 mod panels;
 pub mod pool;
+mod scatter;
 mod taps;
 #[cfg(test)]
 mod tests;

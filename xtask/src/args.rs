@@ -147,6 +147,10 @@ pub(crate) struct ReproduceArgs {
     #[arg(long, value_name = "GIB", value_parser = positive)]
     pub(crate) memory: Option<f64>,
 
+    /// Copy the report here, without links to the folders of its runs
+    #[arg(long, value_name = "DIR")]
+    pub(crate) publish: Option<PathBuf>,
+
     /// Stop after so many minutes and report what there is; the same command goes on later
     #[arg(long, value_name = "MINUTES", value_parser = positive)]
     pub(crate) stop_after: Option<f64>,

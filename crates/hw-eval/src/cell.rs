@@ -41,19 +41,15 @@ impl Tolerance {
     pub fn description(&self) -> String {
         let percent = |share: f64| format!("{} %", (share * 1e4).round() / 1e2);
         match *self {
-            Self::Seeds { level, rounding } => format!(
+            Self::Seeds { level, .. } => format!(
                 "The printed value agrees if it lies in the {} prediction interval of our seeds \
-                 (Student's t), widened by the printed value's rounding of {rounding}.",
+                 (Student's t), widened by half a unit of its last printed digit.",
                 percent(level)
             ),
-            Self::TestSet {
-                level,
-                images,
-                rounding,
-            } => format!(
+            Self::TestSet { level, images, .. } => format!(
                 "The printed value agrees if it lies in the {} Wilson interval of our accuracy on \
                  {images} test images, scaled by the square root of 2 for the noise of the printed \
-                 value's own test set and widened by its rounding of {rounding}; the spread between \
+                 value's own test set and widened by half a unit of its last digit; the spread between \
                  seeds is not part of it.",
                 percent(level)
             ),

@@ -310,6 +310,7 @@ pub(super) mod tests {
             workers: None,
             memory: None,
             stop_after: None,
+            publish: None,
             time_factor: None,
             seeds: None,
         }

@@ -14,6 +14,7 @@ mod maps;
 mod measure;
 mod page;
 mod paper;
+mod publish;
 mod results;
 mod scale;
 
@@ -98,6 +99,9 @@ pub(crate) fn run(args: &ReproduceArgs) -> Result<ExitCode> {
     };
     let failed = results.iter().any(|job| !job.failures.is_empty());
     report.write(&out, &data, synthetic)?;
+    if let Some(kept) = &args.publish {
+        publish::publish(&out.join("report"), kept)?;
+    }
     let took = hw_report::format::duration(started.elapsed().as_secs_f64());
     eprintln!(
         "{} runs in {took}",

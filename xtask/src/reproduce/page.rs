@@ -465,7 +465,7 @@ fn assumptions(table: &Table, results: &PaperResults<'_>) -> Vec<String> {
 }
 
 fn render(judged: &JudgedCell, quantity: Option<Quantity>, column: &str) -> Cell {
-    let percent_column = column.contains('%');
+    let percent_column = column.contains('%') || judged.row.contains('%');
     let Some(mean) = judged.mean else {
         let reason = match &judged.verdict {
             Standing::Missing { reason } => reason.as_str(),

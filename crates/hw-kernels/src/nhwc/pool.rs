@@ -305,7 +305,8 @@ mod masked {
         );
         let corners = corners(ow, c);
         let winners = winners.map(<[u8]>::as_mut_ptr);
-        for (oy, ox) in (0..oh).flat_map(|y| (0..ow).map(move |x| (y, x))) {
+        for window in 0..oh * ow {
+            let (oy, ox) = (window / ow, window % ow);
             let (from, to) = ((2 * oy * 2 * ow + 2 * ox) * c, (oy * ow + ox) * c);
             for (start, lanes) in registers(c) {
                 // SAFETY: a pixel's channels, within slices whose lengths were checked.
@@ -346,7 +347,8 @@ mod masked {
         );
         assert!(dx.len() >= 4 * len, "pool: dx is short");
         let corners = corners(ow, c);
-        for (oy, ox) in (0..oh).flat_map(|y| (0..ow).map(move |x| (y, x))) {
+        for window in 0..oh * ow {
+            let (oy, ox) = (window / ow, window % ow);
             let (to, from) = ((2 * oy * 2 * ow + 2 * ox) * c, (oy * ow + ox) * c);
             for (start, lanes) in registers(c) {
                 // SAFETY: a pixel's channels, within slices whose lengths were checked.

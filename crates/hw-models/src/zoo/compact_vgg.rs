@@ -18,7 +18,7 @@ recipe! {
 
     /// conv w@5 same, BN, act, max-pool 2; twice {conv@3 same, BN, act} at 2w, max-pool 2; twice at
     /// 4w, max-pool 2; dropout; affine `classes`. The stem sees the full 28x28 and costs little since
-    /// its input has one channel; everything else works on at most 14x14. 199,066 trainable
+    /// its input has one channel; everything else works on at most 14x14. 165,706 trainable
     /// parameters at 28x28x1, 10 classes and the default width.
     fn spec(&self, input: [usize; 3], classes: usize) -> ModelSpec {
         // A spec need not be valid yet; resolving it refuses what is too wide.

@@ -29,6 +29,11 @@ impl Averages {
         Ok(Self { decay, values })
     }
 
+    /// How much of itself an average keeps in a step, once it has forgotten its start.
+    pub fn decay(&self) -> f32 {
+        self.decay
+    }
+
     /// Moves the averages towards the weights after step number `step`, counted from 1, by
     /// [`share`] of the way.
     ///

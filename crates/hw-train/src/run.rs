@@ -253,7 +253,9 @@ impl<'a, 'o> Trainer<'a, 'o> {
         let log = EventLog::open(&folder.join(EVENTS), progress.epoch, progress.step)?;
         let history = events::epochs(&events::read(&folder.join(EVENTS)));
         let clock = Clock::new(progress.next_batch > 0);
-        let planned = Planned::new(&network, &optimizer, config.optimizer, config.batch)?;
+        let averages = averaged.as_ref().map(|(averages, _)| averages);
+        let rule = config.optimizer;
+        let planned = Planned::new(&network, &optimizer, averages, rule, config.batch)?;
         Ok(Self {
             experiment,
             folder,
@@ -269,10 +271,11 @@ impl<'a, 'o> Trainer<'a, 'o> {
         })
     }
 
-    /// Gives what the plan knows to the network and the optimizer.
+    /// Gives what the plan knows to the network, the optimizer and the averages.
     fn catch_up(&mut self) -> Result<()> {
+        let averages = self.averaged.as_mut().map(|(averages, _)| averages);
         match &mut self.planned {
-            Some(planned) => planned.store(&self.network, &mut self.optimizer),
+            Some(planned) => planned.store(&self.network, &mut self.optimizer, averages),
             None => Ok(()),
         }
     }
@@ -284,7 +287,8 @@ impl<'a, 'o> Trainer<'a, 'o> {
             .learning_rate(progress.step, &progress.plateau)
     }
 
-    /// The network to score and keep: with the averaged weights where there are any.
+    /// The network to score and keep, once it is [caught up](Self::catch_up): with the averaged
+    /// weights where there are any.
     fn scored(&self) -> Result<&Network> {
         match &self.averaged {
             Some((averages, scored)) => {
@@ -394,10 +398,6 @@ impl<'a, 'o> Trainer<'a, 'o> {
             let (x, _) = tensors(batch, &self.network)?;
             let mode = Mode::Train { dropout_seed };
             return Err(self.diverged(&x, mode, result.loss)?);
-        }
-        if let Some((averages, _)) = &mut self.averaged {
-            planned.store_weights(&self.network)?;
-            averages.update(&self.network, self.progress.step + 1)?;
         }
         Ok((result.loss, result.correct))
     }

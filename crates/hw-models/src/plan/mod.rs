@@ -103,6 +103,13 @@ impl TrainPlan {
             .collect()
     }
 
+    /// The moving statistics, by name.
+    pub fn moving(&self) -> impl Iterator<Item = (&str, &[f32])> {
+        let names = self.engine.graph.buffers.iter();
+        let names = names.map(|(name, _)| name.as_str());
+        names.zip(self.moving.iter().map(Vec::as_slice))
+    }
+
     /// Takes weights and moving statistics from `network`, which has the planned model.
     ///
     /// # Errors

@@ -6,8 +6,8 @@ use anyhow::{Context, Result, bail};
 use candle_core::Device;
 use hw_core::Rng;
 use hw_kernels::peak;
+use hw_models::Network;
 use hw_models::plan::{InferencePlan, TrainPlan, cross_entropy};
-use hw_models::{ModelSpec, Network};
 use hw_train::OptimizerState;
 use std::hint::black_box;
 use std::io::{BufRead, Write};
@@ -20,7 +20,7 @@ const INFERENCE_BATCH: usize = 256;
 /// Answers requests, one JSON object a line, until there are no more.
 pub(crate) fn serve() -> Result<ExitCode> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{{\"ready\":\"{}\"}}", super::OURS)?;
+    writeln!(out, "{{\"ready\":\"{}\"}}", super::compare::OURS)?;
     out.flush()?;
     for line in std::io::stdin().lock().lines() {
         let request: Request = serde_json::from_str(&line?).context("a request")?;
@@ -28,7 +28,7 @@ pub(crate) fn serve() -> Result<ExitCode> {
             error: Some(format!("{error:#}")),
             ..Answer::default()
         });
-        answer.peak_mb = peak_mb();
+        answer.peak_mb = super::peak_mb();
         writeln!(out, "{}", serde_json::to_string(&answer)?)?;
         out.flush()?;
     }
@@ -39,12 +39,9 @@ fn measure(request: &Request) -> Result<Answer> {
     let Some(net) = NETS.iter().find(|net| net.name == request.net) else {
         bail!("unknown network '{}'", request.net);
     };
-    let spec = net.spec()?;
-    let network = Network::new(&spec, 1, &Device::Cpu)?;
-    let forward = 2.0 * network.resolved().macs() as f64;
     match request.mode {
         Mode::Train => {
-            let (time, share) = train(net, &spec, &network, request.seconds, 3.0 * forward)?;
+            let (time, share) = train(net, request.seconds)?;
             Ok(Answer {
                 rate: Some(net.batch as f64 / time),
                 share: Some(share),
@@ -52,15 +49,11 @@ fn measure(request: &Request) -> Result<Answer> {
             })
         }
         Mode::Infer | Mode::Latency => {
-            let plan = InferencePlan::new(&network)?.context("the network cannot be planned")?;
             let n = match request.mode {
                 Mode::Latency => 1,
                 _ => INFERENCE_BATCH,
             };
-            let images = images(n * net.side * net.side);
-            let (time, share) = repeat(request.seconds, n as f64 * forward, || {
-                black_box(plan.logits(&images));
-            });
+            let (time, share) = infer(net, n, request.seconds)?;
             Ok(match request.mode {
                 Mode::Latency => Answer {
                     milliseconds: Some(time * 1e3),
@@ -76,25 +69,41 @@ fn measure(request: &Request) -> Result<Answer> {
     }
 }
 
+/// Floating-point operations of one image's way through the network.
+fn forward_flops(network: &Network) -> f64 {
+    2.0 * network.resolved().macs() as f64
+}
+
+/// Seconds of one forward pass of `n` images, and the share of the peak that is.
+fn infer(net: &Net, n: usize, seconds: f64) -> Result<(f64, f64)> {
+    let network = Network::new(&net.spec()?, 1, &Device::Cpu)?;
+    let plan = InferencePlan::new(&network)?.context("the network cannot be planned")?;
+    let flops = n as f64 * forward_flops(&network);
+    // The plan has the weights; a second copy would count as memory that inference needs.
+    drop(network);
+    let images = images(n * net.side * net.side);
+    Ok(repeat(seconds, flops, || {
+        black_box(plan.logits(&images));
+    }))
+}
+
 /// Seconds of one step, and the share of the peak that is.
-fn train(
-    net: &Net,
-    spec: &ModelSpec,
-    network: &Network,
-    seconds: f64,
-    flops: f64,
-) -> Result<(f64, f64)> {
+fn train(net: &Net, seconds: f64) -> Result<(f64, f64)> {
+    let network = Network::new(&net.spec()?, 1, &Device::Cpu)?;
     let Some(mut plan) = TrainPlan::new(network.resolved(), net.batch) else {
-        bail!("{} cannot be planned", spec.name);
+        bail!("{} cannot be planned", net.name);
     };
-    plan.load(network)?;
+    plan.load(&network)?;
+    let flops = 3.0 * net.batch as f64 * forward_flops(&network);
+    // As above.
+    drop(network);
     let mut optimizer = OptimizerState::flat(net.optimizer(), plan.len());
     let images = images(net.batch * net.side * net.side);
     let labels: Vec<u32> = (0..net.batch as u32)
         .map(|i| i % net.classes as u32)
         .collect();
     let mut seed = 0;
-    Ok(repeat(seconds, net.batch as f64 * flops, || {
+    Ok(repeat(seconds, flops, || {
         seed += 1;
         black_box(plan.step(&images, &labels, seed, &cross_entropy));
         optimizer.begin_step();
@@ -135,12 +144,4 @@ fn all_threads_peak() -> f64 {
     });
     let flops = peak::flops() as f64 * (TIMES * rayon::current_num_threads()) as f64;
     flops / start.elapsed().as_secs_f64()
-}
-
-/// Peak resident memory of this process, where the system says.
-fn peak_mb() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM"))?;
-    let kilobytes: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kilobytes / 1024.0)
 }

@@ -1,18 +1,41 @@
 //! A process that measures on request.
 
-use super::{Answer, OURS, Request};
-use anyhow::{Context, Result, bail};
+use super::compare::OURS;
+use super::{Answer, Request};
+use anyhow::{Context, Result, bail, ensure};
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// The other frameworks' side, written beside the machine's temporary files when it is needed.
 const SCRIPT: &str = include_str!("../../bench/peers.py");
 
+/// The folder of the Rust frameworks' programs, a workspace of its own.
+const RUST_PEERS: &str = "xtask/bench/rust-peers";
+
+/// Builds the Rust frameworks' programs and names the folder they are in.
+pub(crate) fn build_rust_peers(peers: &[&str]) -> Result<PathBuf> {
+    let target = crate::web::target_folder().join("rust-peers");
+    for peer in peers {
+        eprintln!("building {peer}");
+        let mut cargo = Command::new(env!("CARGO"));
+        // One at a time, so that what one asks of a shared dependency does not become the other's.
+        cargo
+            .current_dir(crate::web::root().join(RUST_PEERS))
+            .args(["build", "--quiet", "--locked", "--release"])
+            .args(["--features", peer, "--bin", &format!("{peer}-peer")])
+            .arg("--target-dir")
+            .arg(&target);
+        let status = cargo.status().context("cannot start cargo")?;
+        ensure!(status.success(), "{peer} cannot be built: cargo {status}");
+    }
+    Ok(target.join("release"))
+}
+
 /// A running worker; it ends with this value.
 pub(crate) struct Worker {
     pub(crate) name: String,
-    pub(crate) versions: serde_json::Value,
+    pub(crate) versions: serde_json::Map<String, serde_json::Value>,
     child: Child,
     questions: ChildStdin,
     answers: BufReader<ChildStdout>,
@@ -35,6 +58,15 @@ impl Worker {
         Self::start(peer, command)
     }
 
+    /// Another framework in Rust, from the folder its program was built in.
+    pub(crate) fn rust_peer(folder: &Path, peer: &str, threads: usize) -> Result<Self> {
+        let program = folder.join(format!("{peer}-peer"));
+        let mut command = Command::new(program.with_extension(std::env::consts::EXE_EXTENSION));
+        command.env("RAYON_NUM_THREADS", threads.to_string());
+        command.stderr(Stdio::null());
+        Self::start(peer, command)
+    }
+
     fn start(name: &str, mut command: Command) -> Result<Self> {
         let mut child = command
             .stdin(Stdio::piped())
@@ -46,13 +78,15 @@ impl Worker {
         };
         let mut worker = Self {
             name: name.into(),
-            versions: serde_json::Value::Null,
+            versions: serde_json::Map::new(),
             child,
             questions,
             answers: BufReader::new(answers),
         };
         let hello: serde_json::Value = serde_json::from_str(&worker.line()?)?;
-        worker.versions = hello["versions"].clone();
+        if let Some(versions) = hello["versions"].as_object() {
+            worker.versions = versions.clone();
+        }
         Ok(worker)
     }
 

@@ -147,7 +147,7 @@ pub(crate) struct ReproduceArgs {
     #[arg(long, value_name = "GIB", value_parser = positive)]
     pub(crate) memory: Option<f64>,
 
-    /// Copy the report here, without links to the folders of its runs
+    /// Keep the report here too, as Markdown, figures and cells, without links to its runs
     #[arg(long, value_name = "DIR")]
     pub(crate) publish: Option<PathBuf>,
 

@@ -42,10 +42,11 @@ pub(super) fn publish(from: &Path, to: &Path) -> Result<()> {
 
 /// `[name](<../runs/...>)` becomes `name`, and links to pages lead to their Markdown.
 fn unlink(text: &str) -> String {
-    let text = &text.replace(".html>)", ".md>)").replace(".html#", ".md#");
+    let text = text.replace(".html>)", ".md>)");
+    let text = text.replace(".html#", ".md#");
     let start = format!("](<{RUNS}");
     let mut done = String::with_capacity(text.len());
-    let mut rest = text;
+    let mut rest = text.as_str();
     while let Some((before, link)) = rest.split_once(&start) {
         let (Some((head, name)), Some((_, after))) =
             (before.rsplit_once('['), link.split_once(">)"))

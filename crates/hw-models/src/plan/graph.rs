@@ -3,7 +3,7 @@
 use crate::resolve::{Parameter, ResolvedLayer, ResolvedModel};
 use crate::spec::{Border, Layer};
 use hw_kernels::nhwc::Conv;
-use hw_kernels::{Activation, Windows};
+use hw_kernels::{Activation, Padding, Windows};
 
 /// Index of a value in [`Graph::values`].
 pub(super) type Value = usize;
@@ -148,6 +148,8 @@ struct Maps {
     shape: [usize; 3],
     /// Pixels of the maps that were flattened.
     pixels: usize,
+    /// Zeros around the maps that only the next convolution sees.
+    pad: Padding,
 }
 
 impl Graph {
@@ -160,6 +162,7 @@ impl Graph {
             value,
             shape: [c, h, w],
             pixels: 1,
+            pad: Padding::default(),
         };
         graph.chain(&model.layers, &mut maps)?;
         graph.output = maps.value;
@@ -202,13 +205,28 @@ impl Graph {
             }
             self.layer(layer, maps)?;
         }
-        Ok(())
+        match (maps.pad == Padding::default(), layers.last()) {
+            (false, Some(last)) => Err(last.name.clone()),
+            _ => Ok(()),
+        }
     }
 
     fn layer(&mut self, layer: &ResolvedLayer, maps: &mut Maps) -> Result<(), String> {
         let x = maps.value;
         let [c, h, w] = maps.shape;
+        let pad = std::mem::take(&mut maps.pad);
+        let takes_pad = match &layer.branches {
+            // Both branches begin with a convolution, or refuse it themselves.
+            Some([_, shortcut]) => !shortcut.is_empty(),
+            None => matches!(layer.layer, Layer::Conv { .. } | Layer::Pad { .. }),
+        };
+        if pad != Padding::default() && !takes_pad {
+            return Err(layer.name.clone());
+        }
         match &layer.layer {
+            Layer::Pad { padding } => {
+                maps.pad = around(pad, *padding);
+            }
             Layer::Conv {
                 kernel,
                 stride,
@@ -216,7 +234,10 @@ impl Graph {
                 connections: None,
                 ..
             } => {
-                let windows = windows(*kernel, *stride, *padding, [h, w], layer);
+                let padded = [h + pad.top + pad.bottom, w + pad.left + pad.right];
+                let mut windows = windows(*kernel, *stride, *padding, padded, layer);
+                windows.input = [h, w];
+                windows.padding = around(pad, windows.padding);
                 let conv = Conv::new(c, layer.output[0], windows);
                 let layout = Layout::Conv {
                     conv: Box::new(conv.clone()),
@@ -303,6 +324,7 @@ impl Graph {
                     return Err(layer.name.clone());
                 };
                 self.fence = self.ops.len();
+                maps.pad = pad;
                 let mut side = maps.clone();
                 self.chain(shortcut, &mut side)?;
                 self.fence = self.ops.len();
@@ -398,6 +420,16 @@ impl Graph {
             y,
         });
         maps.value = y;
+    }
+}
+
+/// Both paddings together.
+fn around(a: Padding, b: Padding) -> Padding {
+    Padding {
+        top: a.top + b.top,
+        bottom: a.bottom + b.bottom,
+        left: a.left + b.left,
+        right: a.right + b.right,
     }
 }
 

@@ -4,6 +4,7 @@
 //! two branches part of the same pass; dropout is gone. All memory of a chunk of images is laid out
 //! once, and values that live at different times share it.
 
+use super::Interleave;
 use super::graph::{Graph, Op, Slot, Value};
 use super::memory::{Block, place};
 use super::run::PIECE;
@@ -46,6 +47,7 @@ pub struct InferencePlan {
     chunk: usize,
     /// Multiplications of an image.
     work: usize,
+    input: Interleave,
     output: Value,
     weights: Vec<Vec<f32>>,
     spare: Mutex<Vec<Vec<f32>>>,
@@ -339,14 +341,13 @@ impl Folder<'_> {
 
 impl InferencePlan {
     /// A plan of `network` as it is now; `None` where there can be none: on other devices than the
-    /// CPU, for images of several channels, and for networks with layers that plans do not know.
+    /// CPU, and for networks with layers that plans do not know.
     ///
     /// # Errors
     /// [`crate::ModelError::Tensor`] when a tensor cannot be read.
     pub fn new(network: &Network) -> Result<Option<Self>> {
         let model = network.resolved();
-        let plain = model.spec.input[0] == 1 || model.spec.input[1..] == [1, 1];
-        if !network.device().is_cpu() || !plain {
+        if !network.device().is_cpu() {
             return Ok(None);
         }
         let Ok(graph) = Graph::new(model) else {
@@ -385,15 +386,18 @@ impl InferencePlan {
             weights,
             ..
         } = folder;
-        Ok(Some(Self::laid_out(
-            &graph,
-            alias[graph.output],
-            steps,
-            weights,
-        )))
+        let input = Interleave::of(model);
+        let output = alias[graph.output];
+        Ok(Some(Self::laid_out(&graph, input, output, steps, weights)))
     }
 
-    fn laid_out(graph: &Graph, output: Value, steps: Vec<Step>, weights: Vec<Vec<f32>>) -> Self {
+    fn laid_out(
+        graph: &Graph,
+        input: Interleave,
+        output: Value,
+        steps: Vec<Step>,
+        weights: Vec<Vec<f32>>,
+    ) -> Self {
         let scratch = steps.iter().map(|step| match step {
             Step::Conv { conv, .. } => conv.forward_scratch(),
             _ => PIECE,
@@ -419,6 +423,7 @@ impl InferencePlan {
             head,
             scratch,
             work,
+            input,
             output,
             weights,
             spare: Mutex::new(Vec::new()),
@@ -430,7 +435,7 @@ impl InferencePlan {
         self.values[self.output]
     }
 
-    /// Logits `[n, classes]` of `images` (`[n, 1, h, w]`, in a row), on the current rayon pool.
+    /// Logits `[n, classes]` of `images` (`[n, c, h, w]`, in a row), on the current rayon pool.
     ///
     /// # Panics
     /// When `images` is not a whole number of images.
@@ -440,6 +445,8 @@ impl InferencePlan {
             images.len().is_multiple_of(len),
             "not a whole number of images"
         );
+        let mut interleaved = Vec::new();
+        let images = self.input.run(images, &mut interleaved);
         let n = images.len() / len;
         let mut logits = vec![0.0; n * classes];
         let threads = rayon::current_num_threads();

@@ -23,12 +23,16 @@ use candle_core::Tensor;
 use graph::Graph;
 pub use infer::InferencePlan;
 use program::Compiler;
+use rayon::prelude::*;
 use run::Engine;
 pub use run::{LossFunction, StepResult};
 
 /// A network with the memory and the order of work for training steps on the CPU.
 pub struct TrainPlan {
     engine: Engine,
+    input: Interleave,
+    /// The images with their channels last, where they have several.
+    images: Vec<f32>,
     weights: Vec<f32>,
     gradients: Vec<f32>,
     moving: Vec<Vec<f32>>,
@@ -38,7 +42,7 @@ impl TrainPlan {
     /// Plans training of `model` with batches of up to `batch` images; `None` if it has a layer that
     /// plans do not know (see [`TrainPlan::unknown_layer`]).
     pub fn new(model: &ResolvedModel, batch: usize) -> Option<Self> {
-        if batch == 0 || model.spec.input[0] != 1 && model.spec.input[1..] != [1, 1] {
+        if batch == 0 {
             return None;
         }
         let mut graph = Graph::new(model).ok()?;
@@ -48,6 +52,8 @@ impl TrainPlan {
             weights: zeros(graph.weights),
             gradients: zeros(graph.weights),
             moving: graph.buffers.iter().map(|(_, len)| zeros(*len)).collect(),
+            input: Interleave::of(model),
+            images: Vec::new(),
             engine: Engine::new(graph, program, batch),
         })
     }
@@ -155,7 +161,7 @@ impl TrainPlan {
         Ok(())
     }
 
-    /// One forward and backward pass over `images` (`[n, c, h, w]` with one channel, in a row):
+    /// One forward and backward pass over `images` (`[n, c, h, w]`, in a row):
     /// fills the gradients of the batch's mean loss and moves the moving statistics.
     ///
     /// # Panics
@@ -167,6 +173,7 @@ impl TrainPlan {
         dropout_seed: u64,
         loss: &dyn LossFunction,
     ) -> StepResult {
+        let images = self.input.run(images, &mut self.images);
         self.engine.step(
             images,
             labels,
@@ -176,6 +183,41 @@ impl TrainPlan {
             &mut self.moving,
             &mut self.gradients,
         )
+    }
+}
+
+/// Images of several channels as plans read them: channels last.
+#[derive(Clone, Copy, Debug)]
+struct Interleave {
+    channels: usize,
+    pixels: usize,
+}
+
+impl Interleave {
+    fn of(model: &ResolvedModel) -> Self {
+        let [channels, height, width] = model.spec.input;
+        Self {
+            channels,
+            pixels: height * width,
+        }
+    }
+
+    /// `images` (`[n, c, h, w]`) with their channels last, in `space` if that is another order.
+    fn run<'a>(&self, images: &'a [f32], space: &'a mut Vec<f32>) -> &'a [f32] {
+        let Self { channels, pixels } = *self;
+        if channels == 1 || pixels == 1 {
+            return images;
+        }
+        space.resize(images.len(), 0.0);
+        let len = channels * pixels;
+        let pairs = space.par_chunks_mut(len).zip(images.par_chunks(len));
+        pairs.for_each(|(to, from)| {
+            for (channel, map) in from.chunks_exact(pixels).enumerate() {
+                let to = to[channel..].iter_mut().step_by(channels);
+                to.zip(map).for_each(|(to, value)| *to = *value);
+            }
+        });
+        space
     }
 }
 

@@ -204,6 +204,15 @@ fn a_plans_gradients_are_the_networks_through_branches() {
 }
 
 #[test]
+fn a_plans_gradients_are_the_networks_for_images_of_several_channels() {
+    for name in ["lenet5", "custom-resnet", "ann-bn"] {
+        let spec = zoo::spec(name, [3, 28, 28], 10).unwrap();
+        let (off, place) = compare(&spec, 9);
+        assert!(off < 2e-4, "{name}: {off} in {place}");
+    }
+}
+
+#[test]
 fn any_number_of_threads_gives_the_same_bits() {
     let spec = zoo::spec("bn-cnn", [1, 28, 28], 10).unwrap();
     let network = Network::new(&spec, 1, &Device::Cpu).unwrap();
@@ -255,4 +264,16 @@ fn threads_that_share_one_image_change_no_bit_of_its_logits() {
         let together: Vec<u32> = plan.logits(&images).iter().map(|l| l.to_bits()).collect();
         assert!(one == together, "{name}");
     }
+}
+
+#[test]
+fn plans_know_all_networks_but_two() {
+    let mut unknown = Vec::new();
+    for entry in zoo::CATALOGUE {
+        let side = if entry.name == "lenet5-1998" { 32 } else { 28 };
+        let spec = entry.spec([3, side, side], 10);
+        let Ok(model) = spec.resolve() else { continue };
+        unknown.extend(TrainPlan::unknown_layer(&model).map(|_| entry.name));
+    }
+    assert_eq!(unknown, ["lenet5-1998", "wavemix-lite"]);
 }

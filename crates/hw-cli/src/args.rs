@@ -574,8 +574,12 @@ pub(crate) struct ExportArgs {
 
 const IMPORT_EXAMPLES: &str = "\
 Examples:
-  hw import model.safetensors --from pytorch --like runs/first --out runs/back
-  hw eval --checkpoint runs/back --dataset mnist";
+  hw import exported/model.onnx --from onnx --out runs/back
+  hw eval --checkpoint runs/back --dataset mnist
+  hw import resnet50.safetensors --from torchvision --like runs/resnet --out runs/theirs
+
+What `hw export` wrote says which network it holds, and so does what its model.py saves; for other files
+name a run of the same network by --like.";
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
@@ -585,9 +589,9 @@ pub(crate) struct ImportArgs {
     /// Whose names they have
     #[arg(long, value_name = "FORMAT", value_parser = formats())]
     pub(crate) from: Format,
-    /// A run of the same network, whose classes and preprocessing are taken
+    /// A run of the same network, whose classes and preprocessing are taken [default: what the file says]
     #[arg(long, value_name = "DIR")]
-    pub(crate) like: PathBuf,
+    pub(crate) like: Option<PathBuf>,
     /// The folder to write the checkpoint to
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,

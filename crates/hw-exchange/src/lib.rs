@@ -6,11 +6,12 @@
 //! | `torchvision` | `model.safetensors` under torchvision's names | `torchvision.models.resnet50().load_state_dict` |
 //! | `onnx` | `model.onnx`, opset 17, any batch size | ONNX Runtime and whatever else reads ONNX |
 //!
-//! Each can be read back ([`import()`]) for a network that is already declared.
+//! Each can be read back ([`import()`]) for a network that is already declared; files of ours also
+//! say which network that is ([`declaration()`]), `model.safetensors` also after its Python module's `save`.
 //!
 //! ```
 //! use candle_core::Device;
-//! use hw_exchange::{Format, export, import};
+//! use hw_exchange::{Format, declaration, export, import};
 //! use hw_models::{Network, zoo};
 //!
 //! let spec = zoo::spec("lenet5", [1, 28, 28], 10)?;
@@ -18,11 +19,15 @@
 //! let files = export(&network.contents()?, &spec, Format::Onnx)?;
 //! assert_eq!(files[0].name, "model.onnx");
 //!
-//! let back = import(&spec, Format::Onnx, &files[0].bytes, "model.onnx".as_ref())?;
+//! let path = "model.onnx".as_ref();
+//! let declared = declaration(Format::Onnx, &files[0].bytes, path)?.expect("a file of ours");
+//! assert_eq!(declared.spec, spec);
+//! let back = import(&declared.spec, Format::Onnx, &files[0].bytes, path)?;
 //! assert_eq!(back, network.contents()?.tensors);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod declaration;
 mod error;
 mod onnx;
 mod protobuf;
@@ -30,6 +35,7 @@ mod python;
 mod state_dict;
 mod torchvision;
 
+pub use declaration::{Declaration, declaration};
 pub use error::ExchangeError;
 
 use hw_models::weights::{Contents, STATE_PREFIX, StoredTensor};
@@ -106,20 +112,27 @@ pub fn export(
     format: Format,
 ) -> Result<Vec<ExportedFile>, ExchangeError> {
     let model = spec.resolve()?;
-    refuse_unknown_layers(&model)?;
-    let tensors = own_tensors(contents, spec)?;
+    let mut tensors = own_tensors(contents, spec)?;
+    turn_transposed(&model, &mut tensors);
     let classes = class_names(contents);
+    let declared = Declaration::of(contents, spec).to_text()?;
     let file = |name, bytes| ExportedFile { name, bytes };
     Ok(match format {
         Format::Pytorch => vec![
-            file("model.safetensors", state_dict::write(&tensors)?),
+            file("model.safetensors", state_dict::write(&tensors, &declared)?),
             file("model.py", python::module(&model, &classes).into_bytes()),
         ],
         Format::Torchvision => {
             let renamed = torchvision::to_their_names(&model, tensors)?;
-            vec![file("model.safetensors", state_dict::write(&renamed)?)]
+            vec![file(
+                "model.safetensors",
+                state_dict::write(&renamed, &declared)?,
+            )]
         }
-        Format::Onnx => vec![file("model.onnx", onnx::write(&model, &tensors, &classes)?)],
+        Format::Onnx => {
+            let bytes = onnx::write(&model, &tensors, &classes, &declared);
+            vec![file("model.onnx", bytes)]
+        }
     })
 }
 
@@ -136,13 +149,14 @@ pub fn import(
     path: &Path,
 ) -> Result<Tensors, ExchangeError> {
     let model = spec.resolve()?;
-    let read = match format {
+    let mut read = match format {
         Format::Pytorch => state_dict::read(bytes, path)?,
         Format::Torchvision => {
             torchvision::to_our_names(&model, state_dict::read(bytes, path)?, path)?
         }
         Format::Onnx => onnx::read(bytes, path)?,
     };
+    turn_transposed(&model, &mut read);
     let wanted = shapes(spec)?;
     for (name, shape) in &wanted {
         let found = read.get(name).ok_or_else(|| ExchangeError::Missing {
@@ -224,26 +238,19 @@ fn class_names(contents: &Contents) -> Vec<String> {
     words.map_or_else(Vec::new, Iterator::collect)
 }
 
-/// Layers that no other format has from us yet: those of wavemix-lite.
-fn refuse_unknown_layers(model: &ResolvedModel) -> Result<(), ExchangeError> {
-    let layers = model.flat();
-    let unknown = layers.iter().find(|layer| {
-        use hw_models::Layer::{Concat, ConvTranspose, Haar};
-        matches!(
-            layer.layer,
-            ConvTranspose { .. } | Haar { .. } | Concat { .. }
-        )
-    });
-    match unknown {
-        None => Ok(()),
-        Some(layer) => Err(ExchangeError::NoCounterpart {
-            format: "every format",
-            model: model.spec.name.clone(),
-            problem: format!(
-                "layer {} ({}) is not exported",
-                layer.name,
-                layer.layer.describe()
-            ),
-        }),
+/// Turns the weights of transposed convolutions from our layout to PyTorch's and ONNX's, or back: the
+/// first two axes exchanged, the last two reversed. Doing it twice changes nothing.
+fn turn_transposed(model: &ResolvedModel, tensors: &mut Tensors) {
+    for layer in model.flat() {
+        if let hw_models::Layer::ConvTranspose { .. } = layer.layer
+            && let Some(weight) = tensors.get_mut(&format!("{}.weight", layer.name))
+            && let [outer, inner, height, width] = weight.shape[..]
+        {
+            let area = height * width;
+            let field = |index: usize| weight.values[index * area..][..area].iter().rev();
+            let order = (0..inner).flat_map(|i| (0..outer).map(move |o| o * inner + i));
+            weight.values = order.flat_map(field).copied().collect();
+            weight.shape = vec![inner, outer, height, width];
+        }
     }
 }

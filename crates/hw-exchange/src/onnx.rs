@@ -2,6 +2,7 @@
 //!
 //! The numbers of fields are those of `onnx.proto3`. Nodes, values and weights have our layers' names.
 
+use crate::declaration::KEY;
 use crate::protobuf::{Message, Value, fields, packed};
 use crate::{ExchangeError, Tensors};
 use hw_kernels::{Activation, Padding};
@@ -21,7 +22,8 @@ pub(crate) fn write(
     model: &ResolvedModel,
     tensors: &Tensors,
     classes: &[String],
-) -> Result<Vec<u8>, ExchangeError> {
+    declared: &str,
+) -> Vec<u8> {
     let mut graph = Graph::default();
     let last = graph.chain(&model.layers, "images".into());
     graph.node("Identity", "logits", &[&last], vec![]);
@@ -48,11 +50,12 @@ pub(crate) fn write(
         .text(3, env!("CARGO_PKG_VERSION"))
         .message(7, message)
         .message(8, opset);
-    if !classes.is_empty() {
-        let names = serde_json::Value::from(classes.to_vec()).to_string();
-        file = file.message(14, Message::default().text(1, "classes").text(2, &names));
+    let names = serde_json::Value::from(classes.to_vec()).to_string();
+    let metadata = [("classes", names.as_str()), (KEY, declared)];
+    for (key, value) in metadata.into_iter().skip(usize::from(classes.is_empty())) {
+        file = file.message(14, Message::default().text(1, key).text(2, value));
     }
-    Ok(file.finish())
+    file.finish()
 }
 
 /// A float value of a graph whose first dimension is the batch.
@@ -217,18 +220,65 @@ impl Graph {
             // No part of a network in use.
             Layer::Dropout { .. } => x.to_string(),
             Layer::Rbf { .. } => self.rbf(layer, x),
-            // Refused before anything is written.
-            Layer::ConvTranspose { .. } | Layer::Haar { .. } | Layer::Concat { .. } => {
-                x.to_string()
+            Layer::ConvTranspose {
+                kernel,
+                stride,
+                padding: p,
+                ..
+            } => {
+                let attributes = window([*kernel; 2], [*stride; 2], Padding::symmetric(*p));
+                let inputs = [x, &of("weight"), &of("bias")];
+                self.node("ConvTranspose", name, &inputs, attributes)
+            }
+            Layer::Haar { low_only } => self.haar(layer, x, *low_only),
+            Layer::Concat { .. } => {
+                let [first, second] = self.branches(layer, x);
+                let maps = vec![Attribute::Int("axis", 1)];
+                self.node("Concat", name, &[&first, &second], maps)
             }
             Layer::Residual { .. } => {
-                let [body, shortcut] = match &layer.branches {
-                    Some(branches) => branches.each_ref().map(|b| self.chain(b, x.to_string())),
-                    None => [x.to_string(), x.to_string()],
-                };
+                let [body, shortcut] = self.branches(layer, x);
                 self.node("Add", name, &[&body, &shortcut], vec![])
             }
         }
+    }
+
+    /// The results of both branches of a layer.
+    fn branches(&mut self, layer: &ResolvedLayer, x: &str) -> [String; 2] {
+        match &layer.branches {
+            Some(branches) => branches.each_ref().map(|b| self.chain(b, x.to_string())),
+            None => [x.to_string(), x.to_string()],
+        }
+    }
+
+    /// Both kinds of bands as convolutions of each map by itself, the zeros below and to the right
+    /// of an odd one as their padding.
+    fn haar(&mut self, layer: &ResolvedLayer, x: &str, low_only: bool) -> String {
+        let of = |what: &str| format!("{}.{what}", layer.name);
+        let [maps, height, width] = [0, 1, 2].map(|axis| layer.input[axis]);
+        let odd = Padding {
+            bottom: height % 2,
+            right: width % 2,
+            ..Padding::default()
+        };
+        let mut bands = |name: &str, what: &str, filters: &[[f32; 4]]| {
+            let dims = [(maps * filters.len()) as i64, 1, 2, 2];
+            let filters = filters.concat().repeat(maps);
+            let bytes = filters.iter().flat_map(|v| v.to_le_bytes()).collect();
+            let filters = format!("{name}.{what}");
+            self.constants
+                .push((filters.clone(), dims.to_vec(), bytes, FLOAT));
+            let mut attributes = window([2; 2], [2; 2], odd);
+            attributes.push(Attribute::Int("group", maps as i64));
+            self.node("Conv", name, &[x, &filters], attributes)
+        };
+        if low_only {
+            return bands(&layer.name, "haar_low", &HAAR[..1]);
+        }
+        let low = bands(&of("low"), "haar_low", &HAAR[..1]);
+        let details = bands(&of("details"), "haar_details", &HAAR[1..]);
+        let maps = vec![Attribute::Int("axis", 1)];
+        self.node("Concat", &layer.name, &[&low, &details], maps)
     }
 
     fn subsample(&mut self, layer: &ResolvedLayer, x: &str, kernel: usize) -> String {
@@ -311,6 +361,14 @@ impl Graph {
     }
 }
 
+/// The filters of the Haar transform: the low band, then the details.
+const HAAR: [[f32; 4]; 4] = [
+    [0.5, 0.5, 0.5, 0.5],
+    [0.5, 0.5, -0.5, -0.5],
+    [0.5, -0.5, 0.5, -0.5],
+    [0.5, -0.5, -0.5, 0.5],
+];
+
 /// The attributes of a sliding window. Average pooling does not count padding unless told to.
 fn window(kernel: [usize; 2], stride: [usize; 2], p: Padding) -> Vec<Attribute> {
     let whole = |values: &[usize]| values.iter().map(|&v| v as i64).collect();
@@ -323,10 +381,7 @@ fn window(kernel: [usize; 2], stride: [usize; 2], p: Padding) -> Vec<Attribute> 
 
 /// The float weights of a file, by name; our own constants are passed over.
 pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Tensors, ExchangeError> {
-    let damaged = |problem: &str| ExchangeError::Damaged {
-        path: path.into(),
-        problem: format!("is damaged or no ONNX file: {problem}"),
-    };
+    let damaged = |problem| damaged(path, problem);
     let parse = |bytes| fields(bytes).ok_or_else(|| damaged("a field makes no sense"));
     let graph = parse(bytes)?.into_iter().find_map(|field| match field {
         (7, Value::Bytes(graph)) => Some(graph),
@@ -346,8 +401,45 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Tensors, ExchangeError> 
     Ok(tensors)
 }
 
+fn damaged(path: &Path, problem: &str) -> ExchangeError {
+    ExchangeError::Damaged {
+        path: path.into(),
+        problem: format!("is damaged or no ONNX file: {problem}"),
+    }
+}
+
 /// How the names of the constants end that [`Graph`] adds.
-const CONSTANTS: [&str; 6] = [".inner", ".outer", ".root", ".one", ".half", ".shape"];
+const CONSTANTS: [&str; 8] = [
+    ".inner",
+    ".outer",
+    ".root",
+    ".one",
+    ".half",
+    ".shape",
+    ".haar_low",
+    ".haar_details",
+];
+
+/// What the file declares of its network.
+pub(crate) fn read_declaration(bytes: &[u8], path: &Path) -> Result<Option<String>, ExchangeError> {
+    let nonsense = || damaged(path, "a field makes no sense");
+    for field in fields(bytes).ok_or_else(nonsense)? {
+        let (14, Value::Bytes(entry)) = field else {
+            continue;
+        };
+        let entry = fields(entry).ok_or_else(nonsense)?;
+        let text = |number: u32| {
+            entry.iter().find_map(|(n, value)| match value {
+                Value::Bytes(text) if *n == number => std::str::from_utf8(text).ok(),
+                _ => None,
+            })
+        };
+        if text(1) == Some(KEY) {
+            return Ok(text(2).map(String::from));
+        }
+    }
+    Ok(None)
+}
 
 /// Name, element type and values, from packed floats or raw bytes.
 fn read_tensor(fields: &[(u32, Value<'_>)]) -> Option<(String, u64, StoredTensor)> {

@@ -75,6 +75,36 @@ class ScaledTanh(nn.Module):
         return 1.7159 * torch.tanh(x * (2 / 3))
 
 
+class Haar(nn.Module):
+    """One level of the Haar wavelet transform: the low bands of all maps, then the details of each."""
+
+    def __init__(self, low_only):
+        super().__init__()
+        self.low_only = low_only
+
+    def forward(self, x):
+        maps, height, width = x.shape[1:]
+        x = F.pad(x, (0, width % 2, 0, height % 2))
+        a, b = x[:, :, 0::2, 0::2], x[:, :, 0::2, 1::2]
+        c, d = x[:, :, 1::2, 0::2], x[:, :, 1::2, 1::2]
+        low = (a + b + c + d) / 2
+        if self.low_only:
+            return low
+        details = torch.stack([a + b - c - d, a - b + c - d, a - b - c + d], 2) / 2
+        return torch.cat([low, details.flatten(1, 2)], 1)
+
+
+class Concat(nn.Module):
+    """The maps of first(x), then those of second(x)."""
+
+    def __init__(self, first, second):
+        super().__init__()
+        self.first, self.second = first, second
+
+    def forward(self, x):
+        return torch.cat([self.first(x), self.second(x)], 1)
+
+
 class Residual(nn.Module):
     """body(x) + shortcut(x); an empty shortcut is the identity."""
 
@@ -86,7 +116,10 @@ class Residual(nn.Module):
         return self.body(x) + self.shortcut(x)
 
 
-def load(path=pathlib.Path(__file__).with_name("model.safetensors")):
+BESIDE = pathlib.Path(__file__).with_name("model.safetensors")
+
+
+def load(path=BESIDE):
     """The network with its weights, ready to use (evaluation mode)."""
     from safetensors.torch import load_file
 
@@ -96,4 +129,14 @@ def load(path=pathlib.Path(__file__).with_name("model.safetensors")):
     if missing or unexpected:
         raise ValueError(f"{path}: missing {missing}, unexpected {unexpected}")
     return network.eval()
+
+
+def save(network, path):
+    """Writes the weights for `hw import`, which needs to be told nothing more about them."""
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    with safe_open(BESIDE, "pt") as file:
+        metadata = file.metadata()
+    save_file({name: t.contiguous() for name, t in network.state_dict().items()}, path, metadata)
 

@@ -107,18 +107,27 @@ fn expression(layer: &ResolvedLayer, depth: usize) -> String {
         Layer::Activation { function } => activation(function),
         Layer::Dropout { rate } => format!("nn.Dropout({rate})"),
         Layer::Rbf { centres } => format!("Rbf({}, {})", centres.len(), layer.input[0]),
-        // Refused before anything is written.
-        Layer::ConvTranspose { .. } | Layer::Haar { .. } | Layer::Concat { .. } => {
-            "nn.Identity()".into()
-        }
-        Layer::Residual { .. } => {
-            let branch = |index: usize| {
-                let layers = layer.branches.as_ref().map_or(&[][..], |b| &b[index]);
-                chain(layers, depth)
-            };
-            format!("Residual({}, {})", branch(0), branch(1))
-        }
+        Layer::ConvTranspose {
+            out,
+            kernel,
+            stride,
+            padding,
+        } => format!(
+            "nn.ConvTranspose2d({}, {out}, {kernel}, stride={stride}, padding={padding})",
+            layer.input[0]
+        ),
+        Layer::Haar { low_only } => format!("Haar(low_only={})", truth(*low_only)),
+        Layer::Concat { .. } => branches("Concat", layer, depth),
+        Layer::Residual { .. } => branches("Residual", layer, depth),
     }
+}
+
+fn branches(class: &str, layer: &ResolvedLayer, depth: usize) -> String {
+    let branch = |index: usize| {
+        let layers = layer.branches.as_ref().map_or(&[][..], |b| &b[index]);
+        chain(layers, depth)
+    };
+    format!("{class}({}, {})", branch(0), branch(1))
 }
 
 fn activation(function: &Activation) -> String {

@@ -1,9 +1,11 @@
 //! PyTorch state dicts as safetensors files.
 
+use crate::declaration::KEY;
 use crate::{ExchangeError, Tensors};
 use half::{bf16, f16};
 use hw_models::weights::StoredTensor;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use std::collections::HashMap;
 use std::path::Path;
 
 /// What PyTorch counts beside batch norm's statistics, which no result depends on.
@@ -11,7 +13,8 @@ const COUNTER: &str = "num_batches_tracked";
 /// What `DataParallel` and `torch.compile` put before names.
 const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
 
-pub(crate) fn write(tensors: &Tensors) -> Result<Vec<u8>, ExchangeError> {
+/// The file, with what it declares in its metadata.
+pub(crate) fn write(tensors: &Tensors, declared: &str) -> Result<Vec<u8>, ExchangeError> {
     let refuse = |error: safetensors::SafeTensorError| damaged("model.safetensors".as_ref(), error);
     let bytes: Vec<(&String, &StoredTensor, Vec<u8>)> = tensors
         .iter()
@@ -28,7 +31,15 @@ pub(crate) fn write(tensors: &Tensors) -> Result<Vec<u8>, ExchangeError> {
         let view = TensorView::new(Dtype::F32, tensor.shape.clone(), data).map_err(refuse)?;
         views.push((name.as_str(), view));
     }
-    safetensors::serialize(views, None).map_err(refuse)
+    let metadata = HashMap::from([(KEY.to_string(), declared.to_string())]);
+    safetensors::serialize(views, Some(metadata)).map_err(refuse)
+}
+
+/// What the file declares of its network.
+pub(crate) fn read_declaration(bytes: &[u8], path: &Path) -> Result<Option<String>, ExchangeError> {
+    let read = SafeTensors::read_metadata(bytes);
+    let (_, header) = read.map_err(|error| damaged(path, error))?;
+    Ok(header.metadata().as_ref().and_then(|m| m.get(KEY).cloned()))
 }
 
 /// All tensors as f32, whatever floats they were stored as.

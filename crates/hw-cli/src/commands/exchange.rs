@@ -6,11 +6,12 @@ use anyhow::{Context, Result, bail};
 use candle_core::Device;
 use hw_core::FileError;
 use hw_exchange::Format;
-use hw_models::Network;
-use hw_train::checkpoint::{self, BEST};
+use hw_models::weights::Contents;
+use hw_models::{ModelSpec, Network};
+use hw_train::checkpoint::{self, BEST, Stamp};
 use serde::Serialize;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// What was written for another framework.
@@ -93,14 +94,23 @@ pub(crate) fn import(args: &ImportArgs, common: &Common) -> Result<ExitCode> {
     if target.exists() {
         bail!("{} is there already; name another folder", target.display());
     }
-    let like = checkpoint::open(&args.like, &Device::Cpu)?;
     let path = &args.weights;
     let bytes = std::fs::read(path).map_err(FileError::at("read", path))?;
-    let mut contents = like.network.contents()?;
-    contents.tensors = hw_exchange::import(like.network.spec(), args.from, &bytes, path)?;
+    let (spec, mut stamp) = match &args.like {
+        Some(run) => {
+            let like = checkpoint::open(run, &Device::Cpu)?;
+            (like.network.spec().clone(), like.stamp)
+        }
+        None => declared(args.from, &bytes, path)?,
+    };
+    let mut contents = Contents {
+        tensors: hw_exchange::import(&spec, args.from, &bytes, path)?,
+        ..Contents::default()
+    };
+    let model = serde_json::to_value(&spec).context("cannot write the model's declaration")?;
+    contents.metadata.insert("model".into(), model);
     let network = Network::from_contents(path, &contents, &Device::Cpu)?;
     // These weights come from no run of ours: they are called by their own checksum.
-    let mut stamp = like.stamp;
     stamp.run = hw_core::files::sha256_hex(&bytes)[..16].to_string();
     checkpoint::save_best(&args.out, &network, &stamp, 0)?;
     let imported = Imported {
@@ -111,4 +121,18 @@ pub(crate) fn import(args: &ImportArgs, common: &Common) -> Result<ExitCode> {
     };
     answer(common.json, &imported)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The network that a file says it holds, and the run that it says trained it.
+fn declared(format: Format, bytes: &[u8], path: &Path) -> Result<(ModelSpec, Stamp)> {
+    let declaration = hw_exchange::declaration(format, bytes, path)?;
+    let Some((spec, stamp)) = declaration.and_then(|d| Some((d.spec, d.stamp?))) else {
+        bail!(
+            "{} does not say which network it holds; name a run of the same network by --like",
+            path.display()
+        );
+    };
+    let stamp = serde_json::from_value(stamp)
+        .with_context(|| format!("{}: what it says of its run is damaged", path.display()))?;
+    Ok((spec, stamp))
 }

@@ -101,15 +101,24 @@ fn a_network_goes_out_and_comes_back_with_the_same_answers() {
         let line = format!("export --checkpoint {{}} --to {format} --out {{}} --json");
         let answer = json(&run(&line, &[&trained, &out]));
         assert_eq!(answer["format"], format);
-        let line = format!("import {{}} --from {format} --like {{}} --out {{}}");
+        // The file says which network it is; a run of the same network says it too.
         let weights = out.join(file);
-        succeeded(&run(&line, &[&weights, &trained, &back]));
+        let line = format!("import {{}} --from {format} --out {{}}");
+        succeeded(&run(&line, &[&weights, &back]));
         assert_eq!(eval(&back), eval(&trained));
-        failed(
-            &run(&line, &[&weights, &trained, &back]),
-            &["is there already"],
-        );
+        failed(&run(&line, &[&weights, &back]), &["is there already"]);
+        let again = folder.path().join(format!("{format}-again"));
+        let line = format!("import {{}} --from {format} --like {{}} --out {{}}");
+        succeeded(&run(&line, &[&weights, &trained, &again]));
+        assert_eq!(eval(&again), eval(&trained));
     }
+    let stranger = folder.path().join("stranger.safetensors");
+    std::fs::write(&stranger, b"\x02\0\0\0\0\0\0\0{}").unwrap();
+    let out = folder.path().join("strange");
+    let line = "import {} --from pytorch --out {}";
+    let needles = ["does not say which network it holds", "--like"];
+    failed(&run(line, &[&stranger, &out]), &needles);
+    assert!(!out.exists());
     let line = "export --checkpoint {} --to torchvision --out {}";
     failed(&run(line, &[&trained, folder.path()]), &["no counterpart"]);
     let damaged = folder.path().join("damaged");

@@ -22,6 +22,7 @@ pub(crate) fn cases() -> Vec<(&'static str, ModelSpec)> {
             zoo::spec_with("resnet50", [3, 32, 32], 10, &torchvision).unwrap(),
         ),
         ("lenet5-1998", catalogue("lenet5-1998", [1, 32, 32], 10)),
+        ("wavemix-lite", catalogue("wavemix-lite", [1, 28, 28], 62)),
         ("everything", everything()),
     ]
 }
@@ -66,6 +67,20 @@ pub(crate) fn everything() -> ModelSpec {
             Layer::Dropout { rate: 0.5 },
         ],
         shortcut: vec![],
+    });
+    // Of an odd map, both ways, and back to twice the size.
+    layers.push(Layer::Concat {
+        first: vec![Layer::Haar { low_only: false }],
+        second: vec![
+            Layer::Haar { low_only: true },
+            Layer::conv(3, 1, Border::Valid),
+        ],
+    });
+    layers.push(Layer::ConvTranspose {
+        out: 5,
+        kernel: 5,
+        stride: 2,
+        padding: 1,
     });
     layers.extend([
         Layer::Flatten,

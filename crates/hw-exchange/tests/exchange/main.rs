@@ -6,8 +6,9 @@ mod cases;
 use candle_core::{Device, Tensor};
 use cases::{IMAGES, cases, contents, everything, images};
 use hw_core::files::sha256_hex;
-use hw_exchange::{ExchangeError, Format, Tensors, export, import};
+use hw_exchange::{ExchangeError, Format, Tensors, declaration, export, import};
 use hw_models::{Mode, ModelSpec, Network, zoo};
+use safetensors::tensor::TensorView;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -62,15 +63,47 @@ fn other_frameworks_give_the_same_logits_for_these_very_files() {
             compared += 1;
         }
     }
-    assert_eq!(compared, 13);
+    assert_eq!(compared, 15);
 }
 
 #[test]
 fn a_state_dict_that_pytorch_saved_comes_back_bit_for_bit() {
     let spec = everything();
     let bytes = std::fs::read(fixture("everything.safetensors")).unwrap();
-    let back = import(&spec, Format::Pytorch, &bytes, "everything".as_ref()).unwrap();
+    let path = "everything".as_ref();
+    let back = import(&spec, Format::Pytorch, &bytes, path).unwrap();
     assert_eq!(back, contents(&spec).tensors);
+    // It was saved by the module that we wrote beside the weights, which keeps what they declared.
+    let declared = declaration(Format::Pytorch, &bytes, path).unwrap().unwrap();
+    assert_eq!(declared.spec, spec);
+    assert_eq!(
+        declared.stamp.as_ref(),
+        contents(&spec).metadata.get("stamp")
+    );
+}
+
+#[test]
+fn every_file_says_which_network_it_holds_and_a_stranger_does_not() {
+    for (name, spec) in cases() {
+        for format in Format::ALL {
+            let Ok(files) = export(&contents(&spec), &spec, format) else {
+                continue;
+            };
+            let declared = declaration(format, &files[0].bytes, "file".as_ref()).unwrap();
+            assert_eq!(declared.unwrap().spec, spec, "{name} {format}");
+        }
+    }
+    let stranger = safetensors::serialize::<String, TensorView<'_>, _>([], None).unwrap();
+    let declared = declaration(Format::Pytorch, &stranger, "file".as_ref()).unwrap();
+    assert_eq!(declared, None);
+    assert_eq!(
+        declaration(Format::Onnx, &[], "file".as_ref()).unwrap(),
+        None
+    );
+    for format in Format::ALL {
+        let error = declaration(format, b"\xff\xff", "file".as_ref()).unwrap_err();
+        assert!(matches!(error, ExchangeError::Damaged { .. }), "{error}");
+    }
 }
 
 #[test]

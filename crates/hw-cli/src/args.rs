@@ -162,7 +162,9 @@ Examples:
   hw data audit                  (every set that is here)
 
 Equal images are found exactly, byte by byte. Near duplicates are the same writing cropped or scanned
-anew; of those a few may be missed.";
+anew. Of copies planted among MNIST's test images 97 % of those moved by up to two pixels are found, 92 %
+of noisy ones, a third of those resized by up to a tenth and none out of focus; 0.09 % of the images
+have one in the training images without any planted.";
 
 #[derive(Debug, Args)]
 pub(crate) struct AuditArgs {

@@ -3,7 +3,18 @@
 //!
 //! Equal images are found by hash and confirmed byte by byte, so those counts are exact. Near
 //! duplicates, the same writing cropped or scanned anew, are found by a signature that is looked up
-//! in buckets: every pair reported is real by [`AuditConfig::likeness`], a few pairs may be missed.
+//! in buckets: every pair reported is real by [`AuditConfig::likeness`], and the buckets find 99.5 % of
+//! what comparing every two of 2,000 images finds. What is recognised at the default, of planted
+//! copies of MNIST's 10,000 test images, and of 2,000 glyphs:
+//!
+//! | the copy is | MNIST | glyphs |
+//! |---|---|---|
+//! | moved by up to two pixels | 97.1 % | 99.1 % |
+//! | noisy (deviation 8 in 255) | 92.2 % | 79.2 % |
+//! | both | 89.6 % | 79.3 % |
+//! | resized by up to a tenth | 34.1 % | 31.0 % |
+//! | out of focus | none | none |
+//! | other writing | 0.09 % | none |
 //!
 //! ```
 //! use hw_data::audit::{AuditConfig, audit};

@@ -212,3 +212,74 @@ fn unpack(packed: AtomicU64) -> Option<(f32, u32)> {
 }
 
 const _: () = assert!(SIZE * 255 * 255 < i32::MAX as usize);
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::glyphs::{GlyphConfig, generate};
+    use crate::{DataDirs, Dataset, DatasetId, GlyphSet, Images, Split, load};
+
+    /// The set, and again with a sensor's noise of deviation 8 in 255: the likeness of the two is near
+    /// the default's 0.99, on either side.
+    fn with_noisy_copies(set: &Dataset) -> Dataset {
+        let mut rng = Rng::stream(4, "noise", 0);
+        let mut noisy = |&v: &u8| (f32::from(v) + 8.0 * rng.normal()).clamp(0.0, 255.0) as u8;
+        let copies: Vec<u8> = set.images.bytes().iter().map(&mut noisy).collect();
+        let [channels, height, width] = set.images.shape();
+        let pixels = [set.images.bytes(), &copies].concat();
+        let images = Images::new(pixels, 2 * set.len(), channels, height, width).unwrap();
+        let labels = set.labels.repeat(2);
+        Dataset::new("noisy", set.split, images, labels, set.classes.clone()).unwrap()
+    }
+
+    /// Of the pictures that have a near duplicate by comparing every two of them, the share that the
+    /// buckets find; and how many they find that have none.
+    fn against_every_two(set: &Dataset) -> (f64, usize) {
+        let least = 0.99;
+        let parts = [with_noisy_copies(set)];
+        let all = All::new(&parts);
+        let pictures = Pictures::group(&all);
+        let found = Near::find(&all, &pictures, least);
+        let signatures: Vec<Option<Signature>> = (0..pictures.len())
+            .map(|picture| {
+                let image = pictures.images(picture)[0] as usize;
+                let [_, height, width] = all.shape(image);
+                Signature::of(all.pixels(image), height, width)
+            })
+            .collect();
+        let alike = |a: usize, b: usize| match (&signatures[a], &signatures[b]) {
+            (Some(one), Some(two)) => a != b && one.likeness(two) >= least,
+            _ => false,
+        };
+        let has = |a: usize| (0..signatures.len()).any(|b| alike(a, b));
+        let truth: Vec<bool> = (0..signatures.len()).into_par_iter().map(has).collect();
+        let count = |wanted: [bool; 2]| {
+            let both = truth.iter().enumerate();
+            both.filter(|&(p, &t)| [t, found.is_in(p, 0)] == wanted)
+                .count()
+        };
+        let (hits, missed) = (count([true, true]), count([true, false]));
+        println!("{hits} found and {missed} missed of {}", truth.len());
+        (hits as f64 / (hits + missed) as f64, count([false, true]))
+    }
+
+    #[test]
+    fn buckets_find_most_of_what_comparing_every_two_glyphs_finds() {
+        let config = GlyphConfig::default();
+        let glyphs = generate(GlyphSet::All, Split::Train, 1_000, &config).unwrap();
+        let (recall, wrong) = against_every_two(&glyphs);
+        assert!(recall >= 0.98 && wrong == 0, "{recall} {wrong}");
+    }
+
+    #[test]
+    fn buckets_find_most_of_what_comparing_every_two_images_of_mnist_finds() {
+        let Some(root) = std::env::var_os("HW_DATA_DIR") else {
+            return;
+        };
+        let dirs = DataDirs::only(root);
+        let test = load(&DatasetId::Mnist, Split::Test, &dirs).unwrap();
+        let (recall, wrong) = against_every_two(&test.subset(&Vec::from_iter(0..1_000)));
+        assert!(recall >= 0.98 && wrong == 0, "{recall} {wrong}");
+    }
+}

@@ -1,23 +1,23 @@
 //! `cargo xtask train-served`: the small networks that come with the binary. They learn from
-//! generated glyphs, whose licence is this project's own; real test sets only measure them.
+//! generated glyphs, whose licence is this project's own, and from EMNIST ByClass's training images
+//! (NIST Special Database 19, a work of the US government) where these are found.
+
+mod handwriting;
+mod measure;
 
 use crate::args::TrainServedArgs;
 use anyhow::{Context, Result, ensure};
 use candle_core::Device;
+use handwriting::{Handwriting, mixed};
 use hw_core::CancelToken;
-use hw_data::centre::fit_like_mnist;
 use hw_data::glyphs::{GlyphConfig, default_count, generate};
-use hw_data::gray::Gray;
-use hw_data::{DataDirs, DataError, Dataset, DatasetId, EmnistEdition, GlyphSet, Split};
-use hw_eval::Calibration;
-use hw_eval::Predictions;
-use hw_ink::net::softmax;
-use hw_ink::{Card, Measurement, Model, Net};
+use hw_data::{DataDirs, Dataset, DatasetId, EmnistEdition, GlyphSet, Split};
+use hw_ink::{Card, Model, Net};
 use hw_kernels::Activation;
 use hw_models::weights;
 use hw_models::{Border, Initializer, Layer, ModelSpec};
-use hw_train::{Event, Experiment, RunOptions, TrainConfig};
-use rayon::prelude::*;
+use hw_train::{Event, Experiment, RunOptions, Schedule, TrainConfig};
+use measure::{Test, logits, temperature};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -26,57 +26,84 @@ use std::sync::Arc;
 struct Recipe {
     name: &'static str,
     title: &'static str,
-    glyphs: GlyphSet,
-    /// Training images.
-    images: usize,
+    set: GlyphSet,
+    /// Glyphs to learn from.
+    glyphs: usize,
+    /// The share of EMNIST's training images that is learned from too.
+    handwriting: f64,
     epochs: usize,
-    /// Real test sets that only measure.
-    real: &'static [(DatasetId, Option<EmnistEdition>)],
+    /// Real images that only measure.
+    tests: &'static [Test],
 }
+
+/// ByClass's own test images.
+const BYCLASS: Test = Test {
+    set: DatasetId::EmnistByclass,
+    edition: Some(EmnistEdition::Sixth),
+    remark: "",
+};
+/// Almost all of the published ByMerge's test images.
+const BYMERGE: Test = Test {
+    set: DatasetId::EmnistBymerge,
+    edition: Some(EmnistEdition::Full),
+    remark: "",
+};
+const MNIST: Test = Test {
+    set: DatasetId::Mnist,
+    edition: None,
+    remark: "; cut from the same forms as EMNIST",
+};
+const KMNIST: Test = Test {
+    set: DatasetId::Kmnist,
+    edition: None,
+    remark: "",
+};
 
 const RECIPES: [Recipe; 4] = [
     Recipe {
         name: "digits",
         title: "Digits",
-        glyphs: GlyphSet::Digits,
-        images: 80_000,
-        epochs: 5,
-        real: &[(DatasetId::Mnist, None)],
+        set: GlyphSet::Digits,
+        glyphs: 24_000,
+        handwriting: 0.6,
+        epochs: 4,
+        tests: &[BYMERGE, MNIST],
     },
     Recipe {
         name: "letters",
         title: "Letters, either case",
-        glyphs: GlyphSet::Letters,
-        images: 130_000,
+        set: GlyphSet::Letters,
+        glyphs: 36_400,
+        handwriting: 0.7,
         epochs: 5,
-        real: &[(DatasetId::EmnistLetters, Some(EmnistEdition::Sixth))],
+        tests: &[BYMERGE],
     },
     Recipe {
         name: "all",
         title: "Letters and digits",
-        glyphs: GlyphSet::All,
-        images: 111_600,
+        set: GlyphSet::All,
+        glyphs: 48_360,
+        handwriting: 0.6,
         epochs: 5,
-        real: &[(DatasetId::EmnistByclass, Some(EmnistEdition::Full))],
+        tests: &[BYCLASS, BYMERGE],
     },
     Recipe {
         name: "hiragana",
         title: "Ten hiragana: お き す つ な は ま や れ を",
-        glyphs: GlyphSet::Hiragana,
-        images: 30_000,
+        set: GlyphSet::Hiragana,
+        glyphs: 30_000,
+        handwriting: 0.0,
         epochs: 4,
-        real: &[(DatasetId::Kmnist, None)],
+        tests: &[KMNIST],
     },
 ];
 
 /// The root of every draw.
 const SEED: u64 = 1;
-/// Images that calibrate, and images that measure, a set.
-const HELD_OUT: usize = 12_400;
 
 /// A wilder hand than the generator's usual one: people differ more than our strokes do.
-fn hand(seed: u64) -> GlyphConfig {
-    GlyphConfig {
+fn hand(set: GlyphSet, seed: u64) -> GlyphConfig {
+    let wild = GlyphConfig {
         seed,
         pen: [0.06, 0.22],
         slant: [-0.3, 0.5],
@@ -85,6 +112,15 @@ fn hand(seed: u64) -> GlyphConfig {
         wobble: 0.03,
         elastic_alpha: 0.05,
         ..GlyphConfig::default()
+    };
+    match set {
+        // Nothing but glyphs teaches kana.
+        GlyphSet::Hiragana => GlyphConfig {
+            wobble: 0.036,
+            elastic_alpha: 0.065,
+            ..wild
+        },
+        _ => wild,
     }
 }
 
@@ -133,14 +169,19 @@ pub(crate) fn run(args: &TrainServedArgs) -> Result<ExitCode> {
     );
     let home = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/hw-ink/models");
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from(home));
+    if let Some(threads) = args.threads {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into());
+        pool.build_global().context("cannot start the threads")?;
+    }
     let cancel = CancelToken::new();
     crate::reproduce::stop_on_ctrl_c(&cancel)?;
     for recipe in recipes {
-        let Some(net) = trained(recipe, args, &cancel)? else {
+        let handwriting = handwriting(recipe, args)?;
+        let Some(net) = trained(recipe, args, handwriting.as_ref(), &cancel)? else {
             eprintln!("stopped; run the same command again to go on");
             return Ok(ExitCode::from(130));
         };
-        let model = measured(recipe, args, net)?;
+        let model = measured(recipe, args, handwriting.as_ref(), net)?;
         let path = out.join(format!("{}.safetensors", recipe.name));
         let bytes = model.to_bytes()?;
         hw_core::files::write_whole(&path, &bytes)?;
@@ -164,20 +205,56 @@ pub(crate) fn run(args: &TrainServedArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// EMNIST's part of what `recipe` learns from; `None` where it is not here or not wanted.
+fn handwriting(recipe: &Recipe, args: &TrainServedArgs) -> Result<Option<Handwriting>> {
+    if recipe.handwriting == 0.0 {
+        return Ok(None);
+    }
+    let dirs = DataDirs::resolve(args.data_dir.as_deref());
+    let found = Handwriting::load(
+        &dirs,
+        &recipe.set.classes(),
+        recipe.handwriting * args.scale,
+        SEED,
+    )?;
+    if found.is_none() {
+        eprintln!(
+            "{}: the sixth-scale emnist-byclass is not here: learning from glyphs alone",
+            recipe.name
+        );
+    }
+    Ok(found)
+}
+
 /// The trained network; `None` when stopped.
-fn trained(recipe: &Recipe, args: &TrainServedArgs, cancel: &CancelToken) -> Result<Option<Net>> {
-    let images = scaled(recipe.images, args.scale);
-    let glyphs = generate(recipe.glyphs, Split::Train, images, &hand(SEED))?;
+fn trained(
+    recipe: &Recipe,
+    args: &TrainServedArgs,
+    handwriting: Option<&Handwriting>,
+    cancel: &CancelToken,
+) -> Result<Option<Net>> {
+    let count = scaled(recipe.glyphs, args.scale);
+    let glyphs = generate(recipe.set, Split::Train, count, &hand(recipe.set, SEED))?;
+    let images = match handwriting {
+        Some(real) => mixed(&glyphs, &real.learned)?,
+        None => glyphs,
+    };
     let config = TrainConfig {
         model: "served".into(),
-        spec: Some(spec(glyphs.classes.len())),
-        dataset: DatasetId::Glyphs(recipe.glyphs),
+        spec: Some(spec(images.classes.len())),
+        dataset: DatasetId::Glyphs(recipe.set),
         epochs: recipe.epochs,
+        learning_rate: 2e-3,
+        schedule: Schedule::OneCycle {
+            warm: 0.2,
+            start: 0.1,
+            end: 0.005,
+        },
         seed: SEED,
         val_fraction: 0.05,
         ..TrainConfig::default()
     };
-    let experiment = Experiment::new(config, Arc::new(glyphs), None)?;
+    let experiment = Experiment::new(config, Arc::new(images), None)?;
     let folder = args
         .runs
         .join(format!("{}-{}", recipe.name, experiment.id()));
@@ -203,117 +280,61 @@ fn scaled(images: usize, scale: f64) -> usize {
 }
 
 /// Calibrates, quantises and measures.
-fn measured(recipe: &Recipe, args: &TrainServedArgs, net: Net) -> Result<Model> {
-    let held_out = |seed| {
-        let count = scaled(
-            HELD_OUT.min(default_count(recipe.glyphs, Split::Test)),
-            args.scale,
-        );
-        generate(recipe.glyphs, Split::Test, count, &hand(seed))
+fn measured(
+    recipe: &Recipe,
+    args: &TrainServedArgs,
+    handwriting: Option<&Handwriting>,
+    net: Net,
+) -> Result<Model> {
+    let held_out = |seed| -> Result<Dataset> {
+        let most = measure::MOST.min(default_count(recipe.set, Split::Test));
+        let count = scaled(most, args.scale);
+        let hand = hand(recipe.set, seed);
+        Ok(generate(recipe.set, Split::Test, count, &hand)?)
     };
-    let calibration = held_out(SEED + 1)?;
+    let calibration = match handwriting {
+        Some(real) => mixed(&held_out(SEED + 1)?, &real.held_out)?,
+        None => held_out(SEED + 1)?,
+    };
     let card = Card {
         name: recipe.name.into(),
         title: recipe.title.into(),
         classes: calibration.classes.to_vec(),
         temperature: temperature(&logits(&net, &calibration)?, &calibration.labels),
-        trained_on: format!(
-            "{} generated glyphs, drawn by this project from its own strokes (MIT or Apache-2.0); no \
-             real handwriting was learned from",
-            scaled(recipe.images, args.scale)
-        ),
+        trained_on: trained_on(scaled(recipe.glyphs, args.scale), handwriting),
         command: format!("cargo xtask train-served --only {}", recipe.name),
         measured: Vec::new(),
     };
     let exact = Model::new(card, net)?;
     let mut served = exact.quantised()?;
-    let test = held_out(SEED + 2)?;
-    let name = format!("{} drawn with another seed", recipe.glyphs.name());
-    served
-        .card
-        .measured
-        .push(measurement(&name, &exact, &served, &test)?);
+    let glyphs = held_out(SEED + 2)?;
+    let name = format!("{} drawn with another seed", recipe.set.name());
+    let mut measured = vec![measure::measurement(&name, &exact, &served, &glyphs)?];
     let dirs = DataDirs::resolve(args.data_dir.as_deref());
-    for (id, edition) in recipe.real {
-        let dirs = dirs.clone().with_edition(*edition);
-        match hw_data::load(id, Split::Test, &dirs) {
-            Ok(real) => {
-                let real = fitted(real)?;
-                let name = format!("{id} test images ({}), refitted", real.edition);
-                served
-                    .card
-                    .measured
-                    .push(measurement(&name, &exact, &served, &real)?);
+    let learned = handwriting.map(|real| &real.originals);
+    for test in recipe.tests {
+        match test.images(&dirs, learned, &recipe.set.classes(), args.scale)? {
+            Some((name, images)) => {
+                measured.push(measure::measurement(&name, &exact, &served, &images)?);
             }
-            Err(DataError::NotFound { .. }) => eprintln!("{id} is not here: not measured on it"),
-            Err(error) => return Err(error.into()),
+            None => eprintln!("{} is not here: not measured on it", test.set),
         }
     }
+    served.card.measured = measured;
     Ok(served)
 }
 
-/// Every image cropped and centred as the glyphs are: as one sent to the server would be.
-fn fitted(mut set: Dataset) -> Result<Dataset> {
-    let [_, height, width] = set.images.shape();
-    let refit = |index: usize| -> Result<Vec<u8>> {
-        let image = set.images.image(index);
-        match fit_like_mnist(&Gray::new(height, width, image.to_vec())?) {
-            Err(DataError::Blank) => Ok(image.to_vec()),
-            other => Ok(other?),
-        }
-    };
-    let images: Vec<Vec<u8>> = (0..set.len())
-        .into_par_iter()
-        .map(refit)
-        .collect::<Result<_>>()?;
-    set.images = hw_data::Images::new(images.concat(), images.len(), 1, height, width)?;
-    Ok(set)
-}
-
-fn logits(net: &Net, set: &Dataset) -> Result<Vec<Vec<f32>>> {
-    let of = |index: usize| {
-        net.logits(set.images.image(index))
-            .context("cannot look at an image")
-    };
-    (0..set.len()).into_par_iter().map(of).collect()
-}
-
-/// The temperature of least cross-entropy (Guo et al. 2017), by golden section on its logarithm.
-fn temperature(logits: &[Vec<f32>], labels: &[u16]) -> f32 {
-    let loss = |log_t: f64| -> f64 {
-        let t = log_t.exp() as f32;
-        let rows = logits.iter().zip(labels);
-        rows.map(|(row, &label)| -f64::from(softmax(row, t)[usize::from(label)].max(1e-30)).ln())
-            .sum()
-    };
-    let ratio = (5f64.sqrt() - 1.0) / 2.0;
-    let (mut low, mut high) = (-2.0, 2.0);
-    while high - low > 1e-3 {
-        let (a, b) = (high - ratio * (high - low), low + ratio * (high - low));
-        if loss(a) < loss(b) {
-            high = b;
-        } else {
-            low = a;
-        }
+/// Where a network's knowledge comes from, for its card.
+fn trained_on(glyphs: usize, handwriting: Option<&Handwriting>) -> String {
+    let drawn = format!(
+        "{glyphs} generated glyphs, drawn by this project from its own strokes (MIT or Apache-2.0)"
+    );
+    match handwriting {
+        None => format!("{drawn}; no real handwriting was learned from"),
+        Some(real) => format!(
+            "{drawn}, and {} training images of EMNIST ByClass at a sixth of its scale (NIST Special \
+             Database 19, a work of the US government; Cohen et al. 2017)",
+            real.learned.len()
+        ),
     }
-    (0.5f64 * (low + high)).exp() as f32
-}
-
-fn measurement(on: &str, exact: &Model, served: &Model, set: &Dataset) -> Result<Measurement> {
-    let predictions = |model: &Model| -> Result<Predictions> {
-        let rows = logits(&model.net, set)?.into_iter();
-        let rows: Vec<f32> = rows
-            .flat_map(|row| softmax(&row, model.card.temperature))
-            .collect();
-        let labels = set.labels.iter().map(|&label| u32::from(label)).collect();
-        Ok(Predictions::new(rows, labels, set.classes.len())?)
-    };
-    let ours = predictions(served)?;
-    Ok(Measurement {
-        on: on.into(),
-        images: set.len(),
-        accuracy: hw_eval::accuracy(&ours),
-        accuracy_f32: hw_eval::accuracy(&predictions(exact)?),
-        calibration_error: Calibration::of(&ours, Calibration::BINS)?.ece,
-    })
 }

@@ -109,10 +109,8 @@ pub(crate) fn page_tests(args: &PageTestsArgs) -> Result<ExitCode> {
         npm.current_dir(&tests).args(arguments);
         npm
     };
-    done(
-        npm(&["ci", "--no-audit", "--no-fund"]),
-        "Node.js 20 or newer with npm is needed",
-    )?;
+    let quiet = ["ci", "--no-audit", "--no-fund", "--loglevel=error"];
+    done(npm(&quiet), "Node.js 20 or newer with npm is needed")?;
     done(
         npm(&["run", "--silent", "check"]),
         "the page's types or style are wrong",

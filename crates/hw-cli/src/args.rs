@@ -534,9 +534,11 @@ Examples:
   hw predict --checkpoint runs/first seven.png
   hw predict --checkpoint runs/first --top 5 --json scans/*.jpg
   hw predict --builtin all note.png strokes.json
+  hw predict --checkpoint runs/first --words note.png
 
 Images may have any size and be dark on light or light on dark. With --checkpoint each should show one
-character; it is cropped and centred the way the training images were.";
+character, unless --words is given; it is cropped and centred the way the training images were. Strokes are
+always read as words.";
 
 #[derive(Debug, Args)]
 pub(crate) struct PredictArgs {
@@ -546,7 +548,10 @@ pub(crate) struct PredictArgs {
     /// Read whole words with a model that comes with hw, instead
     #[arg(long, value_name = "NAME", conflicts_with = "checkpoint", value_parser = builtin_names())]
     pub(crate) builtin: Option<String>,
-    /// PNG or JPEG files; with --builtin also JSON files of strokes, as POST /api/recognise takes them
+    /// Read whole words with the checkpoint's network, as hw serve does
+    #[arg(long)]
+    pub(crate) words: bool,
+    /// PNG or JPEG files, or JSON files of strokes, as POST /api/recognise takes them
     #[arg(value_name = "IMAGE", required = true)]
     pub(crate) images: Vec<PathBuf>,
     /// How many answers an image

@@ -49,6 +49,8 @@ mod tests {
             let card = builtin(name).unwrap().card;
             assert_eq!(card.name, name);
             assert!(card.trained_on.contains("generated glyphs"));
+            let real = card.trained_on.contains("EMNIST ByClass");
+            assert_eq!(real, name != "hiragana", "{}", card.trained_on);
             assert!(!card.measured.is_empty());
         }
         assert!(FILES.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() < 1_000_000);

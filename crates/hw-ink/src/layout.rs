@@ -134,6 +134,9 @@ fn typical_height(parts: &[Part]) -> f32 {
 /// Part indices by line: tall parts whose middles lie close make a line, and each dot or bar joins
 /// the line it is nearest to, rather the one below it.
 fn rows(parts: &[Part], height: f32) -> Vec<Vec<usize>> {
+    if one_line(parts, height) {
+        return vec![(0..parts.len()).collect()];
+    }
     let middle = |index: &usize| parts[*index].bounds.middle();
     let tall = |index: &usize| parts[*index].bounds.height() >= SMALL * height;
     let (mut seeds, mut small): (Vec<usize>, Vec<usize>) = (0..parts.len()).partition(tall);
@@ -149,7 +152,7 @@ fn rows(parts: &[Part], height: f32) -> Vec<Vec<usize>> {
         let same = |row: &Vec<usize>| {
             let lower = middle(&index) - mean(row);
             let paper = parts[index].bounds.low[1] - bottom(row);
-            lower < 0.8 * height || (lower < 1.1 * height && paper < 0.25 * height)
+            lower < 0.8 * height || (lower < 1.1 * height && paper < 0.4 * height)
         };
         match rows.last_mut() {
             Some(row) if same(row) => row.push(index),
@@ -170,6 +173,13 @@ fn rows(parts: &[Part], height: f32) -> Vec<Vec<usize>> {
         }
     }
     rows
+}
+
+/// Whether everything is too low and narrow for two lines of writing that high: the strokes of one
+/// kana lie as far apart as lines do, measured by the strokes.
+fn one_line(parts: &[Part], height: f32) -> bool {
+    let bounds = parts.iter().map(|part| part.bounds).reduce(Bounds::with);
+    bounds.is_some_and(|all| all.height() < 2.1 * height && all.width() < 2.0 * height)
 }
 
 fn around(parts: &[Part], row: &[usize]) -> Option<Bounds> {

@@ -2,6 +2,7 @@
 //! models that come with the crate.
 #![allow(clippy::unwrap_used)]
 
+use hw_ink::layout::{self, Part};
 use hw_ink::lookalike::{look_alikes, stand};
 use hw_ink::read::Reading;
 use hw_ink::{Ink, Model, Stroke, builtin, read};
@@ -160,6 +161,63 @@ fn words_and_numbers_are_read_whatever_their_size() {
         reading(&hiragana, &write("はなつきまや", 100.0)).text,
         "はなつきまや"
     );
+}
+
+/// The strokes of one character written again: `size` high, every `stride`-th point kept, as a fast
+/// hand on a busy machine leaves them, and the strokes `spread` times as far apart.
+fn loosely(strokes: &[Stroke], size: f32, stride: usize, spread: f32) -> Vec<Stroke> {
+    let again = |stroke: &Stroke| {
+        let last = stroke.points.len() - 1;
+        let kept = (0..=last).filter(|&index| index % stride == 0 || index == last);
+        let ys = || stroke.points.iter().map(|point| point[1]);
+        let middle = 0.5 * (ys().fold(f32::MAX, f32::min) + ys().fold(f32::MIN, f32::max));
+        let moved = (spread - 1.0) * (middle - 50.0);
+        let point = |index: usize| {
+            let [x, y] = stroke.points[index];
+            [x, y + moved].map(|at| at * size / 100.0)
+        };
+        Stroke::even(kept.map(point).collect())
+    };
+    strokes.iter().map(again).collect()
+}
+
+#[test]
+fn the_strokes_of_one_character_are_one_line_however_large_hasty_or_loose() {
+    for (character, strokes) in written() {
+        for size in [15.0, 60.0, 130.0, 500.0] {
+            for stride in [1, 3, 5, 8] {
+                for spread in [0.85, 1.0, 1.1, 1.2] {
+                    let again = loosely(&strokes, size, stride, spread);
+                    let ink = Ink::new(&again).unwrap();
+                    let parts: Vec<Part> =
+                        ink.strokes().iter().filter_map(Part::of_stroke).collect();
+                    let lines = layout::lines(&parts).len();
+                    assert_eq!(lines, 1, "{character} {size} {stride} {spread}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn one_character_below_another_is_two_lines() {
+    let known = written();
+    let named = |name: char| &known.iter().find(|(known, _)| *known == name).unwrap().1;
+    for (above, below) in [
+        ('き', 'つ'),
+        ('A', 'B'),
+        ('ま', 'き'),
+        ('1', '7'),
+        ('i', 'j'),
+    ] {
+        let mut strokes = named(above).clone();
+        for stroke in named(below) {
+            let lower = stroke.points.iter().map(|&[x, y]| [x, y + 150.0]);
+            strokes.push(Stroke::even(lower.collect()));
+        }
+        let parts: Vec<Part> = strokes.iter().filter_map(Part::of_stroke).collect();
+        assert_eq!(layout::lines(&parts).len(), 2, "{above} {below}");
+    }
 }
 
 #[test]

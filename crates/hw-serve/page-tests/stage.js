@@ -76,6 +76,8 @@ export async function startBrowser() {
  */
 export async function open(browser, address, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, ...options });
+  // A busy machine is slow, and no fault of the page.
+  context.setDefaultTimeout(120_000);
   const page = await context.newPage();
   /** @type {string[]} */
   const problems = [];

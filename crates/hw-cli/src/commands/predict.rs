@@ -1,6 +1,7 @@
 //! `hw predict`: which character an image shows.
 
 use super::SYNTHETIC;
+use super::read::is_strokes;
 use crate::args::{Common, PredictArgs};
 use crate::output::{Table, answer};
 use anyhow::Result;
@@ -76,8 +77,9 @@ impl fmt::Display for Answer {
 }
 
 pub(crate) fn run(args: &PredictArgs, common: &Common) -> Result<ExitCode> {
-    let Some(checkpoint) = &args.checkpoint else {
-        return super::read::run(args, common);
+    let checkpoint = match &args.checkpoint {
+        Some(one) if !args.words && !args.images.iter().any(|file| is_strokes(file)) => one,
+        _ => return super::read::run(args, common),
     };
     let trained = hw_train::checkpoint::open(checkpoint, &Device::Cpu)?;
     let pipeline = without_noise(&trained.stamp.config.preprocess).check([1, SIDE, SIDE])?;

@@ -1,4 +1,4 @@
-//! `hw predict --builtin`: what is written in an image, or in strokes.
+//! `hw predict` of whole words: what is written in an image, or in strokes.
 
 use crate::args::{Common, PredictArgs};
 use crate::output::{Table, answer};
@@ -49,7 +49,7 @@ impl fmt::Display for Readings {
 }
 
 pub(crate) fn run(args: &PredictArgs, common: &Common) -> Result<ExitCode> {
-    let models = Models::load(None)?;
+    let models = Models::load(args.checkpoint.as_deref())?;
     let served = models.find(args.builtin.as_deref());
     let served = served.context("there is no such model")?;
     let read = |path: &PathBuf| -> Result<Reading> {
@@ -69,12 +69,15 @@ pub(crate) fn run(args: &PredictArgs, common: &Common) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Whether a file is one of strokes.
+pub(super) fn is_strokes(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+}
+
 fn file(path: &Path, served: &Served) -> Result<Answer> {
     let bytes = std::fs::read(path)?;
-    if path
-        .extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
-    {
+    if is_strokes(path) {
         let request: Request = serde_json::from_slice(&bytes)?;
         return Ok(api::read_strokes(
             &request,

@@ -27,6 +27,38 @@ fn strokes_in_a_file_are_read_without_any_training() {
     wrong_usage(&run("predict {}", &[&file]), &["--checkpoint"]);
 }
 
+#[test]
+fn a_trained_network_reads_strokes_and_whole_words_as_the_server_would() {
+    let home = folder();
+    let file = home.path().join("strokes.json");
+    std::fs::write(&file, STROKES).unwrap();
+    let run_folder = trained().join("run");
+    let answer = json(&run(
+        "predict --json --checkpoint {} {}",
+        &[&run_folder, &file],
+    ));
+    assert_eq!(answer["model"], "checkpoint");
+    let read = |answer: &serde_json::Value| answer["readings"][0]["text"].as_str().unwrap().len();
+    assert_eq!(read(&answer), 2, "{answer}");
+    let page = home.path().join("page.png");
+    let bar = |x: u32| (20..24).contains(&x) || (70..74).contains(&x);
+    let ink = |x, y| {
+        image::Luma([if bar(x) && (20..80).contains(&y) {
+            20
+        } else {
+            230
+        }])
+    };
+    image::GrayImage::from_fn(100, 100, ink)
+        .save(&page)
+        .unwrap();
+    let answer = json(&run(
+        "predict --json --words --checkpoint {} {}",
+        &[&run_folder, &page],
+    ));
+    assert_eq!(read(&answer), 2, "{answer}");
+}
+
 #[cfg(unix)]
 #[test]
 fn the_server_says_where_it_is_answers_and_ends_when_asked_to() {

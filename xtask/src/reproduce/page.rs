@@ -352,7 +352,7 @@ fn table(declared: &Table, results: &PaperResults<'_>, source: &Source<'_>) -> h
                         scales.push(judged.scale.clone());
                     }
                     let quantity = cell.value.as_ref().map(|term| term.quantity);
-                    render(&judged, quantity, column)
+                    render(&judged, quantity, [column, &row.label])
                 }
                 (None, Some(text)) => Cell::new(text.as_str()),
                 (None, None) => Cell::new("–"),
@@ -464,8 +464,9 @@ fn assumptions(table: &Table, results: &PaperResults<'_>) -> Vec<String> {
     notes.into_iter().map(written).collect()
 }
 
-fn render(judged: &JudgedCell, quantity: Option<Quantity>, column: &str) -> Cell {
-    let percent_column = column.contains('%') || judged.row.contains('%');
+/// `titles` are those of the cell's column and row.
+fn render(judged: &JudgedCell, quantity: Option<Quantity>, titles: [&str; 2]) -> Cell {
+    let percent_column = titles.iter().any(|title| title.contains('%'));
     let Some(mean) = judged.mean else {
         let reason = match &judged.verdict {
             Standing::Missing { reason } => reason.as_str(),

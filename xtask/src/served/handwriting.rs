@@ -146,7 +146,7 @@ mod tests {
         let drawn: Vec<Vec<u8>> = (0..50)
             .map(|index| other_pen(&image, &mut Rng::stream(1, "test", index)))
             .collect();
-        assert!(drawn.iter().any(|other| ink(other) * 3 < ink(&image) * 2));
+        assert!(drawn.iter().any(|other| ink(other) * 8 < ink(&image) * 7));
         assert!(drawn.iter().any(|other| ink(other) * 5 > ink(&image) * 6));
         assert!(drawn.contains(&image));
         for other in &drawn {

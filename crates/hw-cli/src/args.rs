@@ -136,7 +136,8 @@ Examples:
   hw data fetch kmnist --from http://mirror.example/kmnist/
 
 Files go to --data-dir, else $HW_DATA_DIR, else the user's cache folder. A download that was stopped is
-gone on with; a file whose checksum is not the published one is never kept.";
+gone on with; a file whose checksum is not the published one is never kept. EMNIST's files are looked
+for on the Hugging Face hub first, with $HF_ENDPOINT and $HF_TOKEN as the hub's own tools take them.";
 
 #[derive(Debug, Args)]
 pub(crate) struct FetchArgs {

@@ -7,31 +7,39 @@ use crate::verify::file_matches;
 use hw_core::FileError;
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
-use ureq::http::{HeaderMap, StatusCode};
+use ureq::http::StatusCode;
 
-/// Bytes read at a time.
-const PIECE: usize = 1 << 16;
 /// No wait between tries is longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// Where a file is had.
-pub(super) enum Source {
-    /// The file itself.
-    File(String),
-    /// An archive with it inside.
-    Archive(String),
+/// An address that may have a file.
+pub(super) trait Address {
+    /// How it is called in messages.
+    fn name(&self) -> String;
+
+    /// Asks for the bytes from `here` on.
+    fn ask(&self, here: u64) -> Result<Answer, Trouble>;
 }
 
-impl Source {
-    pub(super) fn url(&self) -> &str {
-        match self {
-            Self::File(url) | Self::Archive(url) => url,
-        }
-    }
+/// What an address says.
+pub(super) enum Answer {
+    /// There are no further bytes.
+    NothingMore,
+    /// There are not even so many bytes.
+    Fewer(Trouble),
+    /// They come.
+    Bytes {
+        /// From where on: as asked, or from 0 where ranges are not known.
+        start: u64,
+        /// How many there will be in the end, if it says.
+        total: Option<u64>,
+        /// They themselves; an empty piece is the end.
+        pieces: Receiver<Result<Vec<u8>, String>>,
+    },
 }
 
 /// Why an address did not give the file.
@@ -76,21 +84,20 @@ impl From<FileError> for Attempts {
     }
 }
 
-/// Downloads `url` to `path`. What an earlier try left beside it is gone on with.
+/// Downloads the file at `address` to `path`. What an earlier try left beside it is gone on with.
 pub(super) fn download(
-    url: &str,
+    address: &dyn Address,
     path: &Path,
     sum: Checksum,
     options: &FetchOptions,
     progress: &mut dyn FnMut(&FetchProgress<'_>),
 ) -> Result<(), Attempts> {
     let part = partial(path);
-    let agent = agent(options);
     let mut left = options.tries.max(1);
     let mut wait = options.backoff;
     loop {
         let before = length(&part)?;
-        let trouble = match piece(&agent, url, path, &part, options, progress)? {
+        let trouble = match piece(address, path, &part, options, progress)? {
             Ok(()) if file_matches(&part, sum)? => return finish(&part, path),
             Ok(()) => {
                 remove(&part)?;
@@ -121,7 +128,8 @@ pub(super) fn download(
         if left == 0 {
             return Err(Attempts::There(trouble));
         }
-        tracing::info!("{url}: {trouble}; trying again in {wait:?}");
+        let name = address.name();
+        tracing::info!("{name}: {trouble}; trying again in {wait:?}");
         std::thread::sleep(wait);
         wait = (wait * 2).min(LONGEST_WAIT);
     }
@@ -136,16 +144,6 @@ pub(super) fn partial(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.part"))
 }
 
-fn agent(options: &FetchOptions) -> ureq::Agent {
-    ureq::Agent::config_builder()
-        .timeout_connect(Some(options.patience))
-        .timeout_recv_response(Some(options.patience))
-        .http_status_as_error(false)
-        .user_agent(concat!("handwriting-workbench/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .into()
-}
-
 fn worth_another_try(status: StatusCode) -> bool {
     status.is_server_error()
         || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(&status)
@@ -154,39 +152,26 @@ fn worth_another_try(status: StatusCode) -> bool {
 
 /// One try: asks for what is missing and appends it. `Ok(Ok(()))` when the server says that is all.
 fn piece(
-    agent: &ureq::Agent,
-    url: &str,
+    address: &dyn Address,
     path: &Path,
     part: &Path,
     options: &FetchOptions,
     progress: &mut dyn FnMut(&FetchProgress<'_>),
 ) -> Result<Result<(), Trouble>, Attempts> {
-    let here = length(part)?;
-    let mut request = agent.get(url);
-    if here > 0 {
-        request = request.header("Range", format!("bytes={here}-"));
-    }
-    let response = match request.call() {
-        Ok(response) => response,
-        Err(error) => return Ok(Err(Trouble::NoAnswer(error.to_string()))),
-    };
-    let status = response.status();
-    let start = match status {
-        StatusCode::PARTIAL_CONTENT if starts_at(response.headers(), here) => here,
-        StatusCode::OK => 0,
-        StatusCode::RANGE_NOT_SATISFIABLE => {
-            // All is here already, or more than all: the checksum tells.
-            let whole = length_of_range(response.headers()) == Some(here);
-            if whole {
-                return Ok(Ok(()));
-            }
+    let (start, total, pieces) = match address.ask(length(part)?) {
+        Ok(Answer::Bytes {
+            start,
+            total,
+            pieces,
+        }) => (start, total, pieces),
+        // The checksum tells whether that is so.
+        Ok(Answer::NothingMore) => return Ok(Ok(())),
+        Ok(Answer::Fewer(trouble)) => {
             remove(part)?;
-            return Ok(Err(Trouble::Status(status)));
+            return Ok(Err(trouble));
         }
-        _ => return Ok(Err(Trouble::Status(status))),
+        Err(trouble) => return Ok(Err(trouble)),
     };
-    let rest = number(response.headers(), "content-length");
-    let total = rest.map(|rest| start + rest);
     let mut file = OpenOptions::new()
         .create(true)
         .write(true)
@@ -194,7 +179,6 @@ fn piece(
         .append(start > 0)
         .open(part)
         .map_err(FileError::at("write", part))?;
-    let pieces = read_aside(response.into_body().into_reader());
     let mut done = start;
     let name = path
         .file_name()
@@ -213,7 +197,7 @@ fn piece(
                     .map_err(FileError::at("write", part))?;
                 done += bytes.len() as u64;
             }
-            Ok(Err(error)) => return Ok(Err(Trouble::Broken(error.to_string()))),
+            Ok(Err(reason)) => return Ok(Err(Trouble::Broken(reason))),
             Err(RecvTimeoutError::Timeout) => {
                 let reason = format!("nothing came for {:?}", options.patience);
                 return Ok(Err(Trouble::Broken(reason)));
@@ -229,44 +213,6 @@ fn piece(
         }
         _ => Ok(()),
     })
-}
-
-/// Reads in a thread of its own, because a read that stalls cannot be given up from outside. An
-/// empty piece is the end.
-fn read_aside(mut body: impl Read + Send + 'static) -> Receiver<std::io::Result<Vec<u8>>> {
-    let (sender, pieces) = sync_channel(4);
-    std::thread::spawn(move || {
-        loop {
-            let mut bytes = vec![0; PIECE];
-            let piece = body.read(&mut bytes).map(|count| {
-                bytes.truncate(count);
-                bytes
-            });
-            let last = !piece.as_ref().is_ok_and(|bytes| !bytes.is_empty());
-            if sender.send(piece).is_err() || last {
-                return;
-            }
-        }
-    });
-    pieces
-}
-
-fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
-    headers.get(name)?.to_str().ok()?.trim().parse().ok()
-}
-
-/// Whether a partial answer begins where it was asked to.
-fn starts_at(headers: &HeaderMap, start: u64) -> bool {
-    let range = headers
-        .get("content-range")
-        .and_then(|range| range.to_str().ok());
-    range.is_some_and(|range| range.starts_with(&format!("bytes {start}-")))
-}
-
-/// The whole length, as a refused range says: `bytes */LENGTH`.
-fn length_of_range(headers: &HeaderMap) -> Option<u64> {
-    let range = headers.get("content-range")?.to_str().ok()?;
-    range.strip_prefix("bytes */")?.parse().ok()
 }
 
 fn length(part: &Path) -> Result<u64, FileError> {

@@ -4,24 +4,31 @@
 //! The published checksum decides, not the source: each file is tried at every address until one gives
 //! it. Copies on the hub come first for EMNIST, because they are single files; its official archive
 //! (540 MB) is fetched when they fail, and only the wanted members are unpacked.
+//!
+//! With the feature `hub`, copies on the hub are had through hf-hub, with the user's token and from
+//! whatever storage the hub uses; without it, by their plain addresses.
 
 mod download;
+#[cfg(feature = "hub")]
+mod hub;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
 mod unzip;
+mod web;
 
 use crate::catalogue::{DatasetId, Entry};
 use crate::locate::{DataDirs, file_names};
 use crate::published::{Checksum, PUBLISHED, PublishedFile};
 use crate::verify::{file_matches, holds_content};
 use crate::{DataError, Split};
-use download::{Attempts, Source, Trouble};
+use download::{Address, Attempts, Trouble};
 use hw_core::FileError;
 use hw_core::files::create_folder;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use web::Web;
 
 /// EMNIST's archive and its published checksum; its members lie under `gzip/`.
 const ARCHIVE: (&str, Checksum) = (
@@ -178,40 +185,71 @@ fn one(
     }
     for source in sources {
         let result = match &source {
-            Source::File(url) => download::download(url, path, sum, options, progress),
+            Source::File(file) => download::download(&**file, path, sum, options, progress),
             Source::Archive(url) => from_archive(url, path, name, sum, options, progress),
         };
         match result {
-            Ok(()) => return Ok(source.url().to_string()),
+            Ok(()) => return Ok(source.name()),
             Err(Attempts::Here(error)) => return Err(error),
-            Err(Attempts::There(trouble)) => troubles.push((source.url().to_string(), trouble)),
+            Err(Attempts::There(trouble)) => troubles.push((source.name(), trouble)),
         }
     }
     Err(not_fetched(entry, path, name, &troubles))
 }
 
+/// Where a file is had.
+enum Source {
+    /// The file itself.
+    File(Box<dyn Address>),
+    /// The address of an archive with it inside.
+    Archive(String),
+}
+
+impl Source {
+    fn name(&self) -> String {
+        match self {
+            Self::File(file) => file.name(),
+            Self::Archive(url) => url.clone(),
+        }
+    }
+}
+
 /// Every address of a file, the best first.
 fn sources(entry: &Entry, name: &str, options: &FetchOptions) -> Vec<Source> {
-    let base = |url: &str| format!("{}/{name}", url.trim_end_matches('/'));
+    let below = |folder: &str, name: &str| format!("{}/{name}", folder.trim_end_matches('/'));
+    let plain = |url: &str| Source::File(Box::new(Web::new(url, options.patience)));
     let archived = entry.sources.iter().any(|url| url.ends_with(".zip"));
     if let Some(mirror) = &options.mirror {
-        let mut sources = vec![Source::File(base(mirror))];
+        let mut sources = vec![plain(&below(mirror, name))];
         if archived {
-            let archive = format!("{}/{}", mirror.trim_end_matches('/'), ARCHIVE.0);
-            sources.push(Source::Archive(archive));
+            sources.push(Source::Archive(below(mirror, ARCHIVE.0)));
         }
         return sources;
     }
     let hub = std::env::var("HF_ENDPOINT").unwrap_or_else(|_| "https://huggingface.co".into());
-    let copies = entry.hub.iter().map(|repository| {
-        let hub = hub.trim_end_matches('/');
-        Source::File(format!("{hub}/datasets/{repository}/resolve/main/{name}"))
-    });
+    let copies = entry
+        .hub
+        .iter()
+        .map(|repository| Source::File(copy(&hub, repository, name, options.patience)));
     let official = entry.sources.iter().map(|url| match url.ends_with(".zip") {
         true => Source::Archive(url.to_string()),
-        false => Source::File(base(url)),
+        false => plain(&below(url, name)),
     });
     copies.chain(official).collect()
+}
+
+/// A copy of a file in a data set on the hub.
+#[cfg(feature = "hub")]
+fn copy(hub: &str, repository: &str, name: &str, patience: Duration) -> Box<dyn Address> {
+    Box::new(hub::HubFile::new(hub, repository, name, patience))
+}
+
+/// A copy of a file in a data set on the hub, by the address that the hub gives it.
+#[cfg(not(feature = "hub"))]
+fn copy(hub: &str, repository: &str, name: &str, patience: Duration) -> Box<dyn Address> {
+    let hub = hub.trim_end_matches('/');
+    let url = format!("{hub}/datasets/{repository}/resolve/main/{name}");
+    Box::new(Web::new(&url, patience))
 }
 
 /// Fetches the archive once, beside the files, and unpacks one member of it.
@@ -225,7 +263,8 @@ fn from_archive(
 ) -> Result<(), Attempts> {
     let archive = path.with_file_name(ARCHIVE.0);
     if !archive.exists() {
-        download::download(url, &archive, ARCHIVE.1, options, progress)?;
+        let whole = Web::new(url, options.patience);
+        download::download(&whole, &archive, ARCHIVE.1, options, progress)?;
     }
     Ok(unzip::unpack(&archive, &format!("gzip/{name}"), path, sum)?)
 }

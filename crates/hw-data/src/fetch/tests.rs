@@ -1,6 +1,6 @@
 //! Downloads from a server on this machine that does everything a server can do wrong.
 
-use super::download::{Attempts, Trouble, download, partial};
+use super::download::{Address, Attempts, Trouble, download, partial};
 use super::unzip::unpack;
 use super::*;
 use std::collections::VecDeque;
@@ -45,20 +45,21 @@ impl Server {
         std::thread::spawn(move || {
             let mut held = Vec::new();
             for stream in listener.incoming().flatten() {
-                let answer = match answers.len() {
-                    1 => answers[0].clone(),
-                    _ => answers.pop_front().unwrap(),
-                };
-                if let Some(stream) = serve(stream, &content, answer, &seen) {
-                    held.push(stream);
-                }
+                held.extend(serve(stream, &content, &mut answers, &seen));
             }
         });
         Self { url, requests }
     }
 
-    fn file(&self) -> String {
-        format!("{}/digits.gz", self.url)
+    /// The file at its address.
+    fn file(&self) -> Web {
+        Web::new(&format!("{}/digits.gz", self.url), options().patience)
+    }
+
+    /// The file in a data set, if this server is the hub.
+    #[cfg(feature = "hub")]
+    fn hub_file(&self) -> hub::HubFile {
+        hub::HubFile::new(&self.url, "some/digits", "digits.gz", options().patience)
     }
 
     fn asked(&self) -> Vec<String> {
@@ -70,25 +71,54 @@ impl Server {
 fn serve(
     mut stream: TcpStream,
     content: &[u8],
-    answer: Answer,
+    answers: &mut VecDeque<Answer>,
     seen: &Mutex<Vec<String>>,
 ) -> Option<TcpStream> {
-    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut lines = reader.by_ref().lines();
     let first = lines.next()?.ok()?;
-    let headers: Vec<String> = lines
+    let headers: Vec<(String, String)> = lines
         .map_while(Result::ok)
         .take_while(|l| !l.is_empty())
+        .filter_map(|l| {
+            l.split_once(": ")
+                .map(|(n, v)| (n.to_lowercase(), v.into()))
+        })
         .collect();
-    let range = headers.iter().find_map(|header| {
-        let (name, value) = header.split_once(": ")?;
-        let start = value.strip_prefix("bytes=")?.strip_suffix('-')?;
-        name.eq_ignore_ascii_case("range")
-            .then(|| start.parse::<usize>().ok())?
+    let header = |name: &str| headers.iter().find(|(n, _)| n == name).map(|(_, v)| v);
+    let range = header("range").and_then(|value| {
+        let (start, _) = value.strip_prefix("bytes=")?.split_once('-')?;
+        start.parse::<usize>().ok()
     });
-    let path = first.split(' ').nth(1).unwrap_or_default();
-    seen.lock()
-        .unwrap()
-        .push(format!("{path} from {}", range.unwrap_or(0)));
+    let (method, path) = first.split_once(' ')?;
+    let path = path.split(' ').next().unwrap_or_default();
+    let what = match method {
+        "GET" => format!("from {}", range.unwrap_or(0)),
+        other => other.into(),
+    };
+    seen.lock().unwrap().push(format!("{path} {what}"));
+    // What the hub is asked beside the bytes it answers well, unless it refuses everything.
+    let refusing = matches!(answers[0], Answer::Status(_));
+    if method == "POST" {
+        let length = header("content-length").map_or(0, |n| n.parse().unwrap());
+        std::io::copy(&mut reader.take(length), &mut std::io::sink()).ok()?;
+        let size = content.len();
+        let entry = format!(r#"[{{"type":"file","oid":"0","size":{size},"path":"digits.gz"}}]"#);
+        let length = entry.len();
+        let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json";
+        write!(stream, "{head}\r\nContent-Length: {length}\r\n\r\n{entry}").ok()?;
+        return None;
+    }
+    if method == "HEAD" && !refusing {
+        let size = content.len();
+        let head = "HTTP/1.1 200 OK\r\nConnection: close";
+        write!(stream, "{head}\r\nContent-Length: {size}\r\n\r\n").ok()?;
+        return None;
+    }
+    let answer = match answers.len() {
+        1 => answers[0].clone(),
+        _ => answers.pop_front()?,
+    };
     let start = match answer {
         Answer::NoRange => 0,
         _ => range.unwrap_or(0),
@@ -149,18 +179,27 @@ fn options() -> FetchOptions {
     FetchOptions {
         tries: 3,
         backoff: Duration::from_millis(1),
-        patience: Duration::from_millis(300),
+        // Long for a server on this machine, also when the machine is busy.
+        patience: Duration::from_secs(2),
         mirror: None,
     }
 }
 
 /// Downloads from a server that answers so; gives what became of it and the requests.
 fn try_with(answers: &[Answer]) -> (Result<Vec<u8>, Attempts>, Vec<String>) {
+    try_from(answers, Server::file)
+}
+
+/// The same from any address of the server.
+fn try_from<A: Address>(
+    answers: &[Answer],
+    address: fn(&Server) -> A,
+) -> (Result<Vec<u8>, Attempts>, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("digits.gz");
     let server = Server::start(&content(), answers);
     let sum = sum_of(&content());
-    let result = download(&server.file(), &path, sum, &options(), &mut |_| {});
+    let result = download(&address(&server), &path, sum, &options(), &mut |_| {});
     assert_eq!(path.exists(), result.is_ok(), "whole or not at all");
     let result = result.map(|()| std::fs::read(&path).unwrap());
     (result, server.asked())
@@ -212,6 +251,27 @@ fn a_redirection_is_followed() {
     let (got, asked) = try_with(&[Answer::Redirect, Answer::Whole]);
     assert!(got.is_ok());
     assert_eq!(asked[1], "/elsewhere from 0");
+}
+
+/// What became of a download by TLS from a server that speaks none: by then TLS was set up.
+fn by_tls(address: &dyn Address) -> Trouble {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("digits.gz");
+    let got = download(address, &path, sum_of(b""), &options(), &mut |_| {});
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    match got {
+        Err(Attempts::There(trouble)) => trouble,
+        Err(Attempts::Here(error)) => panic!("{error}"),
+        Ok(()) => panic!("there is no such file"),
+    }
+}
+
+#[test]
+fn a_server_that_speaks_no_tls_gives_nothing_by_tls() {
+    let server = Server::start(&content(), &[Answer::Whole]);
+    let url = server.url.replace("http:", "https:");
+    let file = Web::new(&format!("{url}/digits.gz"), options().patience);
+    assert!(matches!(by_tls(&file), Trouble::NoAnswer(_)));
 }
 
 #[test]
@@ -362,10 +422,7 @@ fn the_hub_comes_before_the_archive_and_a_mirror_before_both() {
             ..options()
         };
         let sources = sources(entry, "a.gz", &options);
-        sources
-            .iter()
-            .map(|source| source.url().to_string())
-            .collect()
+        sources.iter().map(Source::name).collect()
     };
     let published = urls(None);
     assert!(published[0].ends_with("/datasets/Heliosoph/EMNIST/resolve/main/a.gz"));
@@ -377,6 +434,159 @@ fn the_hub_comes_before_the_archive_and_a_mirror_before_both() {
         urls(Some("http://m/x/")),
         ["http://m/x/a.gz", "http://m/x/gzip.zip"]
     );
+}
+
+/// The same server, asked through hf-hub as if it were the hub.
+#[cfg(feature = "hub")]
+mod on_the_hub {
+    use super::*;
+
+    const FILE: &str = "/datasets/some/digits/resolve/main/digits.gz";
+
+    /// What became of it, and of the requests those for bytes.
+    fn try_with(answers: &[Answer]) -> (Result<Vec<u8>, Attempts>, Vec<String>) {
+        let (got, mut asked) = try_from(answers, Server::hub_file);
+        asked.retain(|request| request.contains(" from "));
+        (got, asked)
+    }
+
+    fn places(places: &[usize]) -> Vec<String> {
+        let request = |place| format!("{FILE} from {place}");
+        places.iter().map(request).collect()
+    }
+
+    #[test]
+    fn a_good_hub_gives_the_file() {
+        let (got, asked) = try_with(&[Answer::Whole]);
+        assert!(got.is_ok_and(|bytes| bytes == content()));
+        assert_eq!(asked, places(&[0]));
+    }
+
+    #[test]
+    fn a_download_that_breaks_off_is_gone_on_with() {
+        let (got, asked) = try_with(&[Answer::Cut(70_000), Answer::Cut(50_000), Answer::Whole]);
+        assert!(got.is_ok_and(|bytes| bytes == content()));
+        assert_eq!(asked, places(&[0, 70_000, 120_000]));
+    }
+
+    #[test]
+    fn a_hub_that_stalls_is_left_and_asked_again() {
+        let (got, asked) = try_with(&[Answer::Stall(90_000), Answer::Whole]);
+        assert!(got.is_ok_and(|bytes| bytes == content()));
+        assert_eq!(asked, places(&[0, 90_000]));
+        // Before the first byte, again and again.
+        let (got, _) = try_with(&[Answer::Stall(0)]);
+        let trouble = got.unwrap_err();
+        assert!(matches!(trouble, Attempts::There(Trouble::Broken(_))));
+    }
+
+    #[test]
+    fn a_hub_that_knows_no_ranges_starts_anew() {
+        let (got, _) = try_with(&[Answer::Cut(70_000), Answer::NoRange]);
+        assert!(got.is_ok_and(|bytes| bytes == content()));
+    }
+
+    #[test]
+    fn a_redirection_is_followed() {
+        let (got, asked) = try_with(&[Answer::Redirect, Answer::Whole]);
+        assert!(got.is_ok());
+        assert_eq!(asked[1], "/elsewhere from 0");
+    }
+
+    #[test]
+    fn corrupt_bytes_are_refused_and_nothing_is_kept() {
+        let (got, asked) = try_with(&[Answer::Corrupt]);
+        assert!(matches!(got, Err(Attempts::There(Trouble::OtherFile))));
+        assert_eq!(asked.len(), 1);
+        let (got, _) = try_with(&[Answer::Cut(10), Answer::Corrupt, Answer::Whole]);
+        assert!(got.is_ok());
+    }
+
+    #[test]
+    fn a_refusal_is_final_and_an_overload_is_not() {
+        for (refusal, code) in [
+            ("401 Unauthorized", 401),
+            ("403 Forbidden", 403),
+            ("404 Not Found", 404),
+        ] {
+            let (got, asked) = try_from(&[Answer::Status(refusal)], Server::hub_file);
+            assert!(
+                matches!(got, Err(Attempts::There(Trouble::Status(status))) if status == code),
+                "{refusal}"
+            );
+            assert_eq!(asked.len(), 1, "{refusal}");
+        }
+        let busy = Answer::Status("503 Service Unavailable");
+        let (got, _) = try_with(&[busy.clone(), Answer::Whole]);
+        assert!(got.is_ok());
+        // Its own retries are off: three tries are three requests.
+        let (got, asked) = try_from(&[busy], Server::hub_file);
+        assert!(got.is_err());
+        assert_eq!(asked.len(), 3);
+    }
+
+    #[test]
+    fn what_an_earlier_run_left_is_resumed_and_what_is_too_long_thrown_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("digits.gz");
+        let server = Server::start(&content(), &[Answer::Whole]);
+        let sum = sum_of(&content());
+        let get = |left: &[u8]| {
+            std::fs::write(partial(&path), left).unwrap();
+            let got = download(&server.hub_file(), &path, sum, &options(), &mut |_| {});
+            assert!(got.is_ok());
+            assert_eq!(std::fs::read(&path).unwrap(), content());
+            std::fs::remove_file(&path).unwrap();
+        };
+        get(&content()[..150_000]);
+        assert_eq!(server.asked().last(), places(&[150_000]).last());
+        get(&content());
+        get(&[content(), content()].concat());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn progress_counts_up_to_the_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("digits.gz");
+        let server = Server::start(&content(), &[Answer::Cut(100_000), Answer::Whole]);
+        let mut last = 0;
+        let mut tell = |now: &FetchProgress<'_>| {
+            assert_eq!((now.file, now.total), ("digits.gz", Some(200_000)));
+            assert!(now.done >= last);
+            last = now.done;
+        };
+        let sum = sum_of(&content());
+        assert!(download(&server.hub_file(), &path, sum, &options(), &mut tell).is_ok());
+        assert_eq!(last, 200_000);
+    }
+
+    #[test]
+    fn a_hub_that_speaks_no_tls_gives_nothing_by_tls() {
+        let server = Server::start(&content(), &[Answer::Whole]);
+        let url = server.url.replace("http:", "https:");
+        let file = hub::HubFile::new(&url, "some/digits", "digits.gz", options().patience);
+        let trouble = by_tls(&file);
+        assert!(matches!(trouble, Trouble::NoAnswer(_)), "{trouble:?}");
+    }
+
+    #[test]
+    fn no_hub_at_all_is_no_answer_also_by_tls() {
+        for scheme in ["http", "https"] {
+            let closed = TcpListener::bind("127.0.0.1:0")
+                .unwrap()
+                .local_addr()
+                .unwrap();
+            let endpoint = format!("{scheme}://{closed}");
+            let nobody = hub::HubFile::new(&endpoint, "a/b", "c.gz", options().patience);
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("c.gz");
+            let sum = sum_of(b"");
+            let got = download(&nobody, &path, sum, &options(), &mut |_| {});
+            assert!(matches!(got, Err(Attempts::There(Trouble::NoAnswer(_)))));
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        }
+    }
 }
 
 /// A ZIP archive of one deflated and one stored member, as `zip` writes it.

@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod cases;
+mod mnist;
 
 use candle_core::{Device, Tensor};
 use cases::{IMAGES, cases, contents, everything, images};

@@ -1,7 +1,7 @@
 //! Each family's blocks against their references.
 
 use super::golden::{Case, Kernels, distance, json, largest};
-use super::{Deviation, Row};
+use super::{Deviation, Row, networks};
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor, Var};
 use hw_core::Rng;
@@ -21,6 +21,7 @@ pub(crate) fn all() -> Result<Vec<Row>> {
     let kernels = Kernels::open()?;
     let mut rows = models()?;
     rows.extend(layers(&kernels)?);
+    rows.extend([networks::wavelets()?, networks::dropout()]);
     rows.extend(activations(&kernels)?);
     rows.extend(initialisers());
     rows.extend(losses()?);
@@ -29,6 +30,7 @@ pub(crate) fn all() -> Result<Vec<Row>> {
     rows.push(averaging()?);
     rows.extend(resizing()?);
     rows.extend(augmentation());
+    rows.extend(networks::exported()?);
     Ok(rows)
 }
 

@@ -3,6 +3,7 @@
 
 mod golden;
 mod measure;
+mod networks;
 
 use crate::args::BlocksArgs;
 use anyhow::{Context, Result, bail};

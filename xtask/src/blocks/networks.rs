@@ -1,0 +1,129 @@
+//! Whole networks against other frameworks: layers that only make sense together, and what
+//! `hw export` writes.
+
+// The networks and weights that the exported files of fixtures/exchange were made of.
+#[path = "../../../crates/hw-exchange/tests/exchange/cases.rs"]
+#[allow(clippy::unwrap_used, dead_code)]
+mod cases;
+
+use super::golden::{json, largest};
+use super::{Deviation, Row};
+use anyhow::{Context, Result};
+use candle_core::{Device, Tensor};
+use hw_models::weights::{Contents, StoredTensor};
+use hw_models::{Mode, Network, zoo};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+#[derive(Deserialize)]
+struct Wavemix {
+    images: Vec<f32>,
+    labels: Vec<u32>,
+    logits: Vec<Vec<f32>>,
+    tensors: BTreeMap<String, Numbers>,
+    gradients: BTreeMap<String, Numbers>,
+}
+
+#[derive(Deserialize)]
+struct Numbers {
+    shape: Vec<usize>,
+    values: Vec<f32>,
+}
+
+/// The layers of wavemix-lite, in a small one of two levels.
+pub(super) fn wavelets() -> Result<Row> {
+    let golden: Wavemix = json("models/wavemix.json")?;
+    let small = [
+        ("channels", "8"),
+        ("blocks", "1"),
+        ("levels", "2"),
+        ("dropout", "0"),
+    ];
+    let small = small.map(|(k, v)| (k.into(), v.into())).into();
+    let spec = zoo::spec_with("wavemix-lite", [1, 8, 8], 3, &small)?;
+    let mut contents = Contents::default();
+    let model = serde_json::to_value(&spec)?;
+    contents.metadata.insert("model".into(), model);
+    for (name, Numbers { shape, values }) in golden.tensors {
+        let stored = StoredTensor { shape, values };
+        contents.tensors.insert(name, stored);
+    }
+    let network = Network::from_contents("wavemix.json".as_ref(), &contents, &Device::Cpu)?;
+    let images = Tensor::from_slice(&golden.images, (2, 1, 8, 8), &Device::Cpu)?;
+    let logits = network.forward(&images, Mode::Eval)?;
+    let mut worst = largest(&logits.flatten_all()?.to_vec1()?, &golden.logits.concat());
+    let labels = Tensor::new(golden.labels, &Device::Cpu)?;
+    let gradients = hw_kernels::softmax_cross_entropy(&logits, &labels)?.backward()?;
+    for (name, parameter) in network.parameters() {
+        let ours = gradients.get(parameter).context("no gradient")?;
+        let theirs = &golden.gradients[name].values;
+        worst = worst.max(largest(&ours.flatten_all()?.to_vec1()?, theirs));
+    }
+    Ok(Row {
+        family: "Layers",
+        name: "Haar wavelet transform, transposed convolution, concatenation, residual sum".into(),
+        source: "Jeevan & Sethi 2022".into(),
+        reference: "PyTorch, double precision (fixtures/models)".into(),
+        deviation: Deviation::Measured(worst),
+        test: "crates/hw-models/tests/models.rs::\
+               wavelets_transposed_convolutions_and_branches_are_those_of_pytorch"
+            .into(),
+    })
+}
+
+/// Dropout draws at random.
+pub(super) fn dropout() -> Row {
+    Row {
+        family: "Layers",
+        name: "dropout".into(),
+        source: "Srivastava et al. 2014".into(),
+        reference: "its definition".into(),
+        deviation: Deviation::Properties,
+        test: "crates/hw-kernels/src/cpu/dropout.rs::\
+               the_share_of_dropped_elements_is_the_rate_and_the_rest_is_scaled_up"
+            .into(),
+    }
+}
+
+#[derive(Deserialize)]
+struct Logits {
+    logits: Vec<f32>,
+}
+
+/// Every network that was exported and run elsewhere, by format.
+pub(super) fn exported() -> Result<Vec<Row>> {
+    let golden: BTreeMap<String, BTreeMap<String, Logits>> = json("exchange/golden.json")?;
+    let mut rows = Vec::new();
+    for (name, spec) in cases::cases() {
+        let contents = cases::contents(&spec);
+        let network = Network::from_contents(name.as_ref(), &contents, &Device::Cpu)?;
+        let [c, h, w] = spec.input;
+        let shape = (cases::IMAGES, c, h, w);
+        let images = Tensor::from_vec(cases::images(&spec), shape, &Device::Cpu)?;
+        let ours: Vec<f32> = network
+            .forward(&images, Mode::Eval)?
+            .flatten_all()?
+            .to_vec1()?;
+        for (format, theirs) in golden.get(name).with_context(|| format!("no {name}"))? {
+            let program = match format.as_str() {
+                "onnx" => "ONNX Runtime",
+                "torchvision" => "torchvision",
+                _ => "PyTorch",
+            };
+            let [h, w, classes] = [h, w, spec.classes];
+            rows.push(Row {
+                family: "Networks in other frameworks",
+                name: format!("{name}, {format}"),
+                source: format!("`hw export --to {format}`"),
+                reference: format!(
+                    "logits of {program} at {h}x{w}x{c}, {classes} classes (fixtures/exchange)"
+                ),
+                deviation: Deviation::Measured(largest(&ours, &theirs.logits)),
+                test: "crates/hw-exchange/tests/exchange/main.rs::\
+                       other_frameworks_give_the_same_logits_for_these_very_files"
+                    .into(),
+            });
+        }
+    }
+    Ok(rows)
+}

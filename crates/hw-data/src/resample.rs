@@ -30,6 +30,23 @@ impl Filter {
             Self::Area => "area",
         }
     }
+
+    /// What it does, in one line.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Bilinear => "between the two nearest pixels along each axis; for enlarging",
+            Self::Bicubic => "a cubic through the four nearest, clipped to 0..=1; for enlarging",
+            Self::Area => "the mean over the area that a new pixel covers; for shrinking",
+        }
+    }
+
+    /// Who proposed it; "-" where it is older than its papers.
+    pub fn source(self) -> &'static str {
+        match self {
+            Self::Bilinear | Self::Area => "-",
+            Self::Bicubic => "Keys 1981",
+        }
+    }
 }
 
 impl fmt::Display for Filter {
@@ -44,7 +61,8 @@ impl FromStr for Filter {
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         let found = Self::ALL.into_iter().find(|filter| filter.name() == name);
         found.ok_or_else(|| {
-            let problem = format!("\"{name}\" is none of bilinear, bicubic, area");
+            let names = Self::ALL.map(Self::name).join(", ");
+            let problem = format!("\"{name}\" is none of {names}");
             crate::DataError::invalid("resize filter", problem)
         })
     }

@@ -3,7 +3,7 @@
 
 use candle_core::{Device, Tensor};
 use hw_core::Rng;
-use hw_kernels::Activation;
+use hw_kernels::{Activation, Padding};
 use hw_models::{Border, Initializer, Layer, Mode, ModelError, ModelSpec, Network, zoo};
 
 fn count(name: &str, classes: usize) -> usize {
@@ -546,7 +546,7 @@ struct GoldenTensor {
 
 /// What `fixtures/models/make_models.py` writes.
 #[derive(serde::Deserialize)]
-struct GoldenWavemix {
+struct Golden {
     images: Vec<f32>,
     labels: Vec<u32>,
     logits: Vec<Vec<f32>>,
@@ -554,19 +554,10 @@ struct GoldenWavemix {
     gradients: std::collections::BTreeMap<String, GoldenTensor>,
 }
 
-#[test]
-fn wavelets_transposed_convolutions_and_branches_are_those_of_pytorch() {
-    let golden: GoldenWavemix =
-        serde_json::from_str(include_str!("../../../fixtures/models/wavemix.json")).unwrap();
-    let settings = [
-        ("channels", "8"),
-        ("blocks", "1"),
-        ("levels", "2"),
-        ("dropout", "0"),
-    ];
-    let settings = settings.map(|(k, v)| (k.into(), v.into())).into();
-    let spec = zoo::spec_with("wavemix-lite", [1, 8, 8], 3, &settings).unwrap();
-    let network = Network::new(&spec, 1, &Device::Cpu).unwrap();
+/// Holds the logits of `spec` and all its gradients against those that PyTorch had.
+fn assert_agreement(spec: &ModelSpec, golden: &str) {
+    let golden: Golden = serde_json::from_str(golden).unwrap();
+    let network = Network::new(spec, 1, &Device::Cpu).unwrap();
     let all = || network.parameters().iter().chain(network.buffers());
     assert_eq!(all().count(), golden.tensors.len());
     for (name, var) in all() {
@@ -574,7 +565,8 @@ fn wavelets_transposed_convolutions_and_branches_are_those_of_pytorch() {
         let tensor = Tensor::from_slice(&tensor.values, &tensor.shape[..], &Device::Cpu).unwrap();
         var.set(&tensor).unwrap();
     }
-    let images = Tensor::from_slice(&golden.images, (2, 1, 8, 8), &Device::Cpu).unwrap();
+    let [c, h, w] = spec.input;
+    let images = Tensor::from_slice(&golden.images, (2, c, h, w), &Device::Cpu).unwrap();
     let logits = network.forward(&images, Mode::Eval).unwrap();
     for (a, b) in logits
         .to_vec2::<f32>()
@@ -596,6 +588,45 @@ fn wavelets_transposed_convolutions_and_branches_are_those_of_pytorch() {
             assert!((a - b).abs() < 1e-5 * (1.0 + b.abs()), "{name}: {a} {b}");
         }
     }
+}
+
+#[test]
+fn wavelets_transposed_convolutions_and_branches_are_those_of_pytorch() {
+    let settings = [
+        ("channels", "8"),
+        ("blocks", "1"),
+        ("levels", "2"),
+        ("dropout", "0"),
+    ];
+    let settings = settings.map(|(k, v)| (k.into(), v.into())).into();
+    let spec = zoo::spec_with("wavemix-lite", [1, 8, 8], 3, &settings).unwrap();
+    let golden = include_str!("../../../fixtures/models/wavemix.json");
+    assert_agreement(&spec, golden);
+}
+
+#[test]
+fn padding_and_trainable_subsampling_are_those_of_pytorch() {
+    let padding = Padding {
+        top: 1,
+        bottom: 2,
+        left: 1,
+        right: 3,
+    };
+    let bias = true;
+    let spec = ModelSpec {
+        name: "subsample".into(),
+        input: [2, 5, 6],
+        classes: 3,
+        init: Initializer::Torch,
+        layers: vec![
+            Layer::Pad { padding },
+            Layer::Subsample { kernel: 2 },
+            Layer::Flatten,
+            Layer::Dense { units: 3, bias },
+        ],
+    };
+    let golden = include_str!("../../../fixtures/models/subsample.json");
+    assert_agreement(&spec, golden);
 }
 
 #[test]

@@ -1,11 +1,20 @@
 //! Exponential moving average of the weights (Polyak & Juditsky 1992; Tarvainen & Valpola 2017): often
 //! better than the last weights, and what is scored and kept when it is on.
 
+use crate::choice::Choice;
 use crate::error::Result;
 use candle_core::Var;
 use hw_kernels::optim;
 use hw_models::Network;
 use std::collections::BTreeMap;
+
+/// The ways to average; the value is the decay that suits most runs.
+pub const AVERAGES: [Choice<f32>; 1] = [Choice {
+    name: "ema",
+    about: "an exponential moving average of the weights is scored and kept in place of the last",
+    source: "Polyak & Juditsky 1992; Tarvainen & Valpola 2017",
+    value: 0.999,
+}];
 
 /// The averages of all tensors of a network, its moving statistics included.
 #[derive(Debug)]

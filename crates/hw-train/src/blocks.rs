@@ -1,9 +1,11 @@
 //! What there is to choose from: every family of building blocks, from the places that declare them.
 
+use crate::averaging::AVERAGES;
 use crate::loss::LOSSES;
 use crate::optimizer::RULES;
-use crate::schedule::SCHEDULES;
-use hw_data::DatasetId;
+use crate::schedule::{SCHEDULES, WARM_UPS};
+use hw_data::augment::{Augment, Change};
+use hw_data::{DatasetId, Filter};
 use hw_kernels::Activation;
 use hw_models::{Initializer, zoo};
 use serde::Serialize;
@@ -26,6 +28,14 @@ pub enum Family {
     Schedules,
     /// What is minimised.
     Losses,
+    /// Gentle beginnings, with any schedule.
+    WarmUps,
+    /// Averages of the weights.
+    Averages,
+    /// How images are brought to another size.
+    Filters,
+    /// Random changes to training images.
+    Augmentations,
 }
 
 /// One building block.
@@ -43,7 +53,7 @@ pub struct Block {
 
 impl Family {
     /// All families.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::Datasets,
         Self::Models,
         Self::Activations,
@@ -51,6 +61,10 @@ impl Family {
         Self::Optimizers,
         Self::Schedules,
         Self::Losses,
+        Self::WarmUps,
+        Self::Averages,
+        Self::Filters,
+        Self::Augmentations,
     ];
 
     /// The name used on the command line.
@@ -63,19 +77,27 @@ impl Family {
             Self::Optimizers => "optimizers",
             Self::Schedules => "schedules",
             Self::Losses => "losses",
+            Self::WarmUps => "warm-ups",
+            Self::Averages => "averages",
+            Self::Filters => "filters",
+            Self::Augmentations => "augmentations",
         }
     }
 
-    /// The option of `hw train` that takes a member's name.
+    /// How `hw train` is asked for a member.
     pub const fn option(self) -> &'static str {
         match self {
-            Self::Datasets => "--dataset",
-            Self::Models => "--model",
-            Self::Activations => "--activation",
-            Self::Initialisers => "--init",
-            Self::Optimizers => "--optimizer",
-            Self::Schedules => "--schedule",
-            Self::Losses => "--loss",
+            Self::Datasets => "--dataset NAME",
+            Self::Models => "--model NAME",
+            Self::Activations => "--activation NAME",
+            Self::Initialisers => "--init NAME",
+            Self::Optimizers => "--optimizer NAME",
+            Self::Schedules => "--schedule NAME",
+            Self::Losses => "--loss NAME",
+            Self::WarmUps => "--warmup EPOCHS",
+            Self::Averages => "--ema DECAY",
+            Self::Filters => "--resize N:NAME",
+            Self::Augmentations => "--augment NAME=X,NAME=X",
         }
     }
 
@@ -98,6 +120,19 @@ impl Family {
                 .iter()
                 .map(|loss| block(loss.name, loss.about, loss.source, constants(loss.value)))
                 .collect(),
+            Self::WarmUps => WARM_UPS
+                .iter()
+                .map(|w| block(w.name, w.about, w.source, format!("epochs={}", w.value)))
+                .collect(),
+            Self::Averages => AVERAGES
+                .iter()
+                .map(|a| block(a.name, a.about, a.source, format!("decay={}", a.value)))
+                .collect(),
+            Self::Filters => Filter::ALL
+                .iter()
+                .map(|f| block(f.name(), f.about(), f.source(), String::new()))
+                .collect(),
+            Self::Augmentations => Augment::CHANGES.iter().map(change).collect(),
         }
     }
 }
@@ -139,6 +174,20 @@ fn initialiser(rule: Initializer) -> Block {
     block(rule.name(), rule.about(), rule.source(), number.into())
 }
 
+/// A change, with what "standard" takes of it.
+fn change(change: &Change) -> Block {
+    let standard = Augment::standard();
+    let shown = |name: &&str| standard.get(name).map(|value| format!("{name}={value}"));
+    let names = std::iter::once(&change.name).chain(change.constants);
+    let defaults: Vec<String> = names.filter_map(shown).collect();
+    block(
+        change.name,
+        change.about,
+        change.source,
+        defaults.join(", "),
+    )
+}
+
 fn datasets() -> Vec<Block> {
     let known = DatasetId::all().into_iter();
     let entries = known.filter_map(|id| id.entry().map(|entry| (id.to_string(), entry)));
@@ -174,7 +223,7 @@ mod tests {
         for family in Family::ALL {
             let blocks = family.blocks();
             let mut names: Vec<&str> = blocks.iter().map(|block| block.name.as_str()).collect();
-            assert!(names.len() >= 4, "{}", family.name());
+            assert!(!names.is_empty(), "{}", family.name());
             names.sort_unstable();
             names.dedup();
             assert_eq!(names.len(), blocks.len(), "{}", family.name());
@@ -184,6 +233,17 @@ mod tests {
                     .all(|b| !b.about.is_empty() && !b.source.is_empty())
             );
         }
+    }
+
+    #[test]
+    fn a_listed_change_is_one_that_can_be_asked_for() {
+        for block in Family::Augmentations.blocks() {
+            let asked: Augment = format!("{}=0.5", block.name).parse().unwrap();
+            assert_eq!(asked.get(&block.name), Some(0.5));
+            assert!(!asked.is_none(), "{}", block.name);
+        }
+        let elastic = &Family::Augmentations.blocks()[4];
+        assert_eq!(elastic.defaults, "elastic=1, sigma=4");
     }
 
     #[test]

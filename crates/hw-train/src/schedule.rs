@@ -284,6 +284,14 @@ impl Schedule {
     }
 }
 
+/// Linear warm-up, which goes with every schedule; the value is how many epochs it takes unless said.
+pub const WARM_UPS: [Choice<f64>; 1] = [Choice {
+    name: "linear",
+    about: "the learning rate rises linearly to the schedule's over the first epochs",
+    source: "Goyal et al. 2017",
+    value: 0.0,
+}];
+
 /// The share of the learning rate in force at step number `step`, counted from 0, while it rises
 /// linearly over the first `epochs` epochs (Goyal et al. 2017).
 pub fn warmup(epochs: f64, step: u64, length: Length) -> f32 {

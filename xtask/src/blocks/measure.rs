@@ -9,9 +9,9 @@ use hw_data::preprocess::Draw;
 use hw_data::{Filter, Preprocess, Step};
 use hw_kernels::{Activation, LossTerms, Pool2dConfig, optim};
 use hw_models::{Initializer, zoo};
-use hw_train::averaging::share;
+use hw_train::averaging::{AVERAGES, share};
 use hw_train::blocks::{Block, Family};
-use hw_train::schedule::{Length, Plateau, SCHEDULES, warmup};
+use hw_train::schedule::{Length, Plateau, SCHEDULES, WARM_UPS, warmup};
 use hw_train::{Monitor, Optimizer, OptimizerState, Schedule, Score};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -21,7 +21,8 @@ pub(crate) fn all() -> Result<Vec<Row>> {
     let kernels = Kernels::open()?;
     let mut rows = models()?;
     rows.extend(layers(&kernels)?);
-    rows.extend([networks::wavelets()?, networks::dropout()]);
+    rows.extend([networks::wavelets()?, networks::pad_and_subsample()?]);
+    rows.push(networks::dropout());
     rows.extend(activations(&kernels)?);
     rows.extend(initialisers());
     rows.extend(losses()?);
@@ -29,7 +30,7 @@ pub(crate) fn all() -> Result<Vec<Row>> {
     rows.extend(schedules()?);
     rows.push(averaging()?);
     rows.extend(resizing()?);
-    rows.extend(augmentation());
+    rows.extend(augmentation()?);
     rows.extend(networks::exported()?);
     Ok(rows)
 }
@@ -436,12 +437,15 @@ fn schedules() -> Result<Vec<Row>> {
             std::mem::discriminant(&choice.value) == std::mem::discriminant(&case.schedule)
         });
         let (name, source) = match (case.warmup > 0.0, named) {
-            (true, _) => ("warm-up", "Goyal et al. 2017"),
+            (true, _) => (WARM_UPS[0].name, WARM_UPS[0].source),
             (false, Some(choice)) => (choice.name, choice.source),
             (false, None) => ("-", "-"),
         };
         Row {
-            family: "Schedules",
+            family: match case.warmup > 0.0 {
+                true => "Warm-up",
+                false => "Schedules",
+            },
             name: name.into(),
             source: source.into(),
             reference: format!("{}, every step of {} epochs", case.library, fixture.epochs),
@@ -480,8 +484,8 @@ fn averaging() -> Result<Row> {
     }
     Ok(Row {
         family: "Weight averaging",
-        name: "ema".into(),
-        source: "Polyak & Juditsky 1992; Tarvainen & Valpola 2017".into(),
+        name: AVERAGES[0].name.into(),
+        source: AVERAGES[0].source.into(),
         reference: format!("20 steps of {}", fixture.library),
         deviation: Deviation::Measured(worst),
         test: "crates/hw-train/src/averaging.rs::\
@@ -519,10 +523,7 @@ fn resizing() -> Result<Vec<Row>> {
         Ok(Row {
             family: "Resizing",
             name: filter.name().into(),
-            source: match filter {
-                Filter::Bilinear | Filter::Area => "-".into(),
-                Filter::Bicubic => "Keys 1981".into(),
-            },
+            source: filter.source().into(),
             reference: match filter {
                 Filter::Bilinear | Filter::Bicubic => "PyTorch (fixtures/data, six digits)".into(),
                 Filter::Area => "TensorFlow (fixtures/data, six digits)".into(),
@@ -535,42 +536,42 @@ fn resizing() -> Result<Vec<Row>> {
     Filter::ALL.into_iter().map(row).collect()
 }
 
-fn augmentation() -> Vec<Row> {
-    let changes = [
+fn augmentation() -> Result<Vec<Row>> {
+    let tests = HashMap::from([
         (
             "shift",
-            "-",
             "a_shift_moves_the_ink_by_no_more_than_asked_and_loses_none",
         ),
         (
             "rotate",
-            "-",
             "a_rotation_turns_about_the_middle_by_no_more_than_asked",
         ),
         (
             "scale",
-            "-",
             "a_change_of_size_multiplies_the_area_by_no_more_than_asked",
         ),
-        ("shear", "-", "a_shear_keeps_area_and_rows"),
+        ("shear", "a_shear_keeps_area_and_rows"),
         (
             "elastic",
-            "Simard, Steinkraus & Platt 2003",
             "elastic_displacement_bends_but_keeps_most_of_the_ink",
         ),
         (
             "erase",
-            "Zhong et al. 2020",
             "erasing_removes_one_rectangle_of_no_more_than_the_area_asked",
         ),
-    ];
-    let row = |(name, source, test): (&str, &str, &str)| Row {
-        family: "Augmentation",
-        name: name.into(),
-        source: source.into(),
-        reference: "its definition, on drawn settings and images".into(),
-        deviation: Deviation::Properties,
-        test: format!("crates/hw-data/tests/data/augmenting.rs::{test}"),
+    ]);
+    let row = |change: Block| -> Result<Row> {
+        let test = tests.get(change.name.as_str());
+        let test = test.with_context(|| format!("no test of {}", change.name))?;
+        Ok(Row {
+            family: "Augmentation",
+            name: change.name,
+            source: change.source,
+            reference: "its definition, on drawn settings and images".into(),
+            deviation: Deviation::Properties,
+            test: format!("crates/hw-data/tests/data/augmenting.rs::{test}"),
+        })
     };
-    changes.map(row).into()
+    let changes = Family::Augmentations.blocks().into_iter();
+    changes.map(row).collect()
 }

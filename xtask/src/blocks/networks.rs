@@ -10,13 +10,15 @@ use super::golden::{json, largest};
 use super::{Deviation, Row};
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
+use hw_kernels::Padding;
 use hw_models::weights::{Contents, StoredTensor};
-use hw_models::{Mode, Network, zoo};
+use hw_models::{Initializer, Layer, Mode, ModelSpec, Network, zoo};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
+/// A network with its weights, what comes out for two images, and every gradient.
 #[derive(Deserialize)]
-struct Wavemix {
+struct Recorded {
     images: Vec<f32>,
     labels: Vec<u32>,
     logits: Vec<Vec<f32>>,
@@ -30,9 +32,45 @@ struct Numbers {
     values: Vec<f32>,
 }
 
+/// How far a network's logits and gradients are from those that a file of fixtures/models records.
+fn deviation(file: &str, spec: &ModelSpec) -> Result<Deviation> {
+    let golden: Recorded = json(&format!("models/{file}"))?;
+    let mut contents = Contents::default();
+    let model = serde_json::to_value(spec)?;
+    contents.metadata.insert("model".into(), model);
+    for (name, Numbers { shape, values }) in golden.tensors {
+        let stored = StoredTensor { shape, values };
+        contents.tensors.insert(name, stored);
+    }
+    let network = Network::from_contents(file.as_ref(), &contents, &Device::Cpu)?;
+    let [c, h, w] = spec.input;
+    let shape = (golden.labels.len(), c, h, w);
+    let images = Tensor::from_slice(&golden.images, shape, &Device::Cpu)?;
+    let logits = network.forward(&images, Mode::Eval)?;
+    let mut worst = largest(&logits.flatten_all()?.to_vec1()?, &golden.logits.concat());
+    let labels = Tensor::new(golden.labels, &Device::Cpu)?;
+    let gradients = hw_kernels::softmax_cross_entropy(&logits, &labels)?.backward()?;
+    for (name, parameter) in network.parameters() {
+        let ours = gradients.get(parameter).context("no gradient")?;
+        let theirs = golden.gradients.get(name).context("no such gradient")?;
+        worst = worst.max(largest(&ours.flatten_all()?.to_vec1()?, &theirs.values));
+    }
+    Ok(Deviation::Measured(worst))
+}
+
+fn layers(name: &str, source: &str, deviation: Deviation, test: &str) -> Row {
+    Row {
+        family: "Layers",
+        name: name.into(),
+        source: source.into(),
+        reference: "PyTorch, double precision (fixtures/models)".into(),
+        deviation,
+        test: format!("crates/hw-models/tests/models.rs::{test}"),
+    }
+}
+
 /// The layers of wavemix-lite, in a small one of two levels.
 pub(super) fn wavelets() -> Result<Row> {
-    let golden: Wavemix = json("models/wavemix.json")?;
     let small = [
         ("channels", "8"),
         ("blocks", "1"),
@@ -41,34 +79,41 @@ pub(super) fn wavelets() -> Result<Row> {
     ];
     let small = small.map(|(k, v)| (k.into(), v.into())).into();
     let spec = zoo::spec_with("wavemix-lite", [1, 8, 8], 3, &small)?;
-    let mut contents = Contents::default();
-    let model = serde_json::to_value(&spec)?;
-    contents.metadata.insert("model".into(), model);
-    for (name, Numbers { shape, values }) in golden.tensors {
-        let stored = StoredTensor { shape, values };
-        contents.tensors.insert(name, stored);
-    }
-    let network = Network::from_contents("wavemix.json".as_ref(), &contents, &Device::Cpu)?;
-    let images = Tensor::from_slice(&golden.images, (2, 1, 8, 8), &Device::Cpu)?;
-    let logits = network.forward(&images, Mode::Eval)?;
-    let mut worst = largest(&logits.flatten_all()?.to_vec1()?, &golden.logits.concat());
-    let labels = Tensor::new(golden.labels, &Device::Cpu)?;
-    let gradients = hw_kernels::softmax_cross_entropy(&logits, &labels)?.backward()?;
-    for (name, parameter) in network.parameters() {
-        let ours = gradients.get(parameter).context("no gradient")?;
-        let theirs = &golden.gradients[name].values;
-        worst = worst.max(largest(&ours.flatten_all()?.to_vec1()?, theirs));
-    }
-    Ok(Row {
-        family: "Layers",
-        name: "Haar wavelet transform, transposed convolution, concatenation, residual sum".into(),
-        source: "Jeevan & Sethi 2022".into(),
-        reference: "PyTorch, double precision (fixtures/models)".into(),
-        deviation: Deviation::Measured(worst),
-        test: "crates/hw-models/tests/models.rs::\
-               wavelets_transposed_convolutions_and_branches_are_those_of_pytorch"
-            .into(),
-    })
+    Ok(layers(
+        "Haar wavelet transform, transposed convolution, concatenation, residual sum",
+        "Jeevan & Sethi 2022",
+        deviation("wavemix.json", &spec)?,
+        "wavelets_transposed_convolutions_and_branches_are_those_of_pytorch",
+    ))
+}
+
+/// The layers of lenet5-1998 that no other network has.
+pub(super) fn pad_and_subsample() -> Result<Row> {
+    let padding = Padding {
+        top: 1,
+        bottom: 2,
+        left: 1,
+        right: 3,
+    };
+    let bias = true;
+    let spec = ModelSpec {
+        name: "subsample".into(),
+        input: [2, 5, 6],
+        classes: 3,
+        init: Initializer::Torch,
+        layers: vec![
+            Layer::Pad { padding },
+            Layer::Subsample { kernel: 2 },
+            Layer::Flatten,
+            Layer::Dense { units: 3, bias },
+        ],
+    };
+    Ok(layers(
+        "padding, trainable subsampling",
+        "LeCun et al. 1998",
+        deviation("subsample.json", &spec)?,
+        "padding_and_trainable_subsampling_are_those_of_pytorch",
+    ))
 }
 
 /// Dropout draws at random.

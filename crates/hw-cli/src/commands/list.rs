@@ -45,7 +45,7 @@ impl fmt::Display for Listing {
                     table.row([block.name, block.about, block.source, block.defaults]);
                 }
                 writeln!(f, "{table}")?;
-                writeln!(f, "for `hw train {option} NAME`")
+                writeln!(f, "for `hw train {option}`")
             }
         }
     }

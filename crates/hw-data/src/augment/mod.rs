@@ -74,6 +74,30 @@ impl Default for Augment {
     }
 }
 
+/// One way to change an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The field of [`Augment`] that says how much of it.
+    pub name: &'static str,
+    /// What it does, in one line.
+    pub about: &'static str,
+    /// Who proposed it; "-" where it is older than its papers.
+    pub source: &'static str,
+    /// The fields that shape it.
+    pub constants: &'static [&'static str],
+}
+
+impl Change {
+    const fn new(name: &'static str, about: &'static str, source: &'static str) -> Self {
+        Self {
+            name,
+            about,
+            source,
+            constants: &[],
+        }
+    }
+}
+
 /// A field of [`Augment`] as the command line knows it.
 struct Knob {
     name: &'static str,
@@ -122,6 +146,48 @@ impl Augment {
     /// The names that [`str::parse`] understands, for messages and help.
     pub fn names() -> impl Iterator<Item = &'static str> {
         KNOBS.iter().map(|knob| knob.name)
+    }
+
+    /// The changes that can be asked for.
+    pub const CHANGES: [Change; 6] = [
+        Change::new(
+            "shift",
+            "moved along each axis by up to so many pixels",
+            "-",
+        ),
+        Change::new(
+            "rotate",
+            "turned about the middle by up to so many degrees",
+            "-",
+        ),
+        Change::new(
+            "scale",
+            "each axis by a factor between 1 / (1 + x) and 1 + x",
+            "-",
+        ),
+        Change::new("shear", "slanted by up to so many degrees", "-"),
+        Change {
+            constants: &["sigma"],
+            ..Change::new(
+                "elastic",
+                "bent by a smooth displacement of this root mean square, in pixels",
+                "Simard, Steinkraus & Platt 2003",
+            )
+        },
+        Change {
+            constants: &["erase_area"],
+            ..Change::new(
+                "erase",
+                "a rectangle of random size and place erased with this probability",
+                "Zhong et al. 2020",
+            )
+        },
+    ];
+
+    /// The value of a field by the name it has on the command line.
+    pub fn get(&self, name: &str) -> Option<f32> {
+        let knob = KNOBS.iter().find(|knob| knob.name == name);
+        knob.map(|knob| (knob.get)(self))
     }
 
     /// Whether images stay as they are.

@@ -221,12 +221,15 @@ fn draw(measured: &[Measurement], args: &BenchArgs) -> Result<()> {
     let batches = || Axis::new("images a batch").log();
     let rates = || Axis::new("images a second").unit(Unit::Count);
     let memories = || Axis::new("peak memory, MB");
+    let data = SETS.map(|set| (set as f64, set_mb(set)));
+    let data = Series::new("the set itself", data);
     figure(
         args,
         "rate-by-set",
         measured,
         (sets(), &by_set),
         (rates(), &rate),
+        None,
     )?;
     figure(
         args,
@@ -234,6 +237,7 @@ fn draw(measured: &[Measurement], args: &BenchArgs) -> Result<()> {
         measured,
         (sets(), &by_set),
         (memories(), &memory),
+        Some(data),
     )?;
     figure(
         args,
@@ -241,6 +245,7 @@ fn draw(measured: &[Measurement], args: &BenchArgs) -> Result<()> {
         measured,
         (batches(), &by_batch),
         (rates(), &rate),
+        None,
     )?;
     figure(
         args,
@@ -248,19 +253,21 @@ fn draw(measured: &[Measurement], args: &BenchArgs) -> Result<()> {
         measured,
         (batches(), &by_batch),
         (memories(), &memory),
+        None,
     )
 }
 
 type Place<'a> = (Axis, &'a dyn Fn(&Measurement) -> Option<f64>);
 type Value<'a> = (Axis, &'a dyn Fn(&Measurement) -> Option<[f64; 3]>);
 
-/// One line a network, from zero up: flat looks flat.
+/// One line a network, from zero up: flat looks flat. `floor` is drawn dashed.
 fn figure(
     args: &BenchArgs,
     name: &str,
     measured: &[Measurement],
     (x_axis, place): Place<'_>,
     (y_axis, value): Value<'_>,
+    floor: Option<Series>,
 ) -> Result<()> {
     let point = |measurement: &Measurement| {
         let [y, low, high] = value(measurement)?;
@@ -278,6 +285,9 @@ fn figure(
         if !points.is_empty() {
             chart = chart.series(Series::with_band(net.name, points));
         }
+    }
+    if let Some(floor) = floor {
+        chart = chart.series(floor.dashed());
     }
     let file = args.figures.join(format!("{name}.svg"));
     let drawing = chart.draw(WIDE).to_standalone(&alt);

@@ -83,7 +83,7 @@ fn work(shape: [usize; 7], pass: Pass) -> impl FnMut() + use<> {
     let value = |i: usize| (i * 7 % 13) as f32 - 6.0;
     let x: Vec<f32> = (0..n * conv.input_len()).map(value).collect();
     let w: Vec<f32> = (0..conv.panels().len()).map(value).collect();
-    let turned: Vec<f32> = (0..back.panels().len()).map(value).collect();
+    let turned: Vec<f32> = (0..back.turned_len()).map(value).collect();
     let mut y = vec![0.0; n * conv.output_len()];
     let mut dx = vec![0.0; n * conv.input_len()];
     let mut dw = vec![0.0; conv.panels().len()];

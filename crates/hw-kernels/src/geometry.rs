@@ -19,6 +19,11 @@ pub struct Padding {
 }
 
 impl Padding {
+    /// Top, bottom, left, right.
+    pub fn sizes(&self) -> [usize; 4] {
+        [self.top, self.bottom, self.left, self.right]
+    }
+
     /// No padding ("valid").
     pub const fn zero() -> Self {
         Self::symmetric(0)

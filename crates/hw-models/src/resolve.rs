@@ -79,6 +79,10 @@ impl ModelSpec {
             model: &self.name,
             counts: HashMap::new(),
         };
+        if product(&self.input) > MOST_NUMBERS {
+            let problem = format!("{:?} is too large for an image", self.input);
+            return Err(resolver.refuse("input", problem));
+        }
         let (layers, shape) = resolver.chain("", &self.layers, self.input.to_vec())?;
         if shape != [self.classes] || self.classes < 2 {
             return Err(ModelError::Output {
@@ -134,6 +138,18 @@ impl ResolvedModel {
     }
 }
 
+/// The largest number that a layer may ask for (filters, windows, borders, units): what one asks for by
+/// mistake is far above it, and sums and products of two stay countable.
+const MOST: usize = 1 << 20;
+
+/// The most weights in a tensor, and the most numbers in one image's maps.
+const MOST_NUMBERS: usize = 1 << 31;
+
+/// Saturates, so that a size beyond all memory is still a size.
+fn product(sizes: &[usize]) -> usize {
+    sizes.iter().fold(1, |all, &size| all.saturating_mul(size))
+}
+
 struct Resolver<'a> {
     model: &'a str,
     counts: HashMap<String, usize>,
@@ -162,7 +178,11 @@ impl Resolver<'_> {
             let number = self.counts.entry(stem.clone()).or_insert(0);
             *number += 1;
             let name = format!("{stem}{number}");
+            if let Some(asked) = layer.sizes().into_iter().find(|&size| size > MOST) {
+                return Err(self.refuse(&name, format!("{asked} is too large; at most {MOST}")));
+            }
             let effect = self.effect(&name, layer, &shape)?;
+            self.check_memory(&name, &effect)?;
             if effect.output.contains(&0) {
                 return Err(self.refuse(&name, format!("nothing is left of an input {shape:?}")));
             }
@@ -179,6 +199,18 @@ impl Resolver<'_> {
             });
         }
         Ok((resolved, shape))
+    }
+
+    fn check_memory(&self, name: &str, effect: &Effect) -> Result<()> {
+        let tensors = effect.parameters.iter().chain(&effect.buffers);
+        let shapes = tensors.map(|tensor| ("a tensor", &tensor.shape));
+        for (what, shape) in shapes.chain([("maps", &effect.output)]) {
+            if product(shape) > MOST_NUMBERS {
+                let problem = format!("{what} of {shape:?} would be too large to hold");
+                return Err(self.refuse(name, problem));
+            }
+        }
+        Ok(())
     }
 
     fn refuse(&self, layer: &str, problem: String) -> ModelError {
@@ -275,9 +307,9 @@ impl Resolver<'_> {
                     ..Effect::default()
                 })
             }
-            Layer::Flatten => Ok(reshaped(vec![shape.iter().product()])),
+            Layer::Flatten => Ok(reshaped(vec![product(shape)])),
             Layer::Reshape { to } => {
-                if to.iter().product::<usize>() != shape.iter().product::<usize>() {
+                if product(to) != product(shape) {
                     return Err(self.refuse(name, format!("cannot turn {shape:?} into {to:?}")));
                 }
                 Ok(reshaped(to.to_vec()))
@@ -293,7 +325,7 @@ impl Resolver<'_> {
                     let start = Start::Bias { fan_in: inputs };
                     parameters.push(tensor(name, "bias", vec![*units], start));
                 }
-                let macs = (inputs * units) as u64;
+                let macs = product(&[inputs, *units]) as u64;
                 Ok(Effect {
                     output: vec![*units],
                     parameters,
@@ -409,7 +441,7 @@ impl Resolver<'_> {
                 tensor(name, "weight", weight, Start::Weight { fan_in, fan_out }),
                 tensor(name, "bias", vec![out], Start::Bias { fan_in }),
             ],
-            macs: (out * channels * area * h * w) as u64,
+            macs: product(&[out, channels, area, h, w]) as u64,
             ..Effect::default()
         })
     }
@@ -430,7 +462,7 @@ impl Resolver<'_> {
         let [oh, ow] = self.window(name, [h, w], *kernel, *stride, *padding)?;
         let area = kernel[0] * kernel[1];
         let links = match connections {
-            None => out * channels,
+            None => product(&[*out, channels]),
             Some(table) => {
                 let fits = table.len() == *out && table.iter().flatten().all(|&map| map < channels);
                 if !fits || table.iter().any(Vec::is_empty) {
@@ -443,16 +475,17 @@ impl Resolver<'_> {
             }
         };
         // Partly connected filters have differing fans; the mean is what a rule can use.
-        let fan_in = (links * area).div_ceil((*out).max(1));
-        let fan_out = (links * area).div_ceil(channels.max(1));
+        let weights = product(&[links, area]);
+        let fan_in = weights.div_ceil((*out).max(1));
+        let fan_out = weights.div_ceil(channels.max(1));
         let shape = vec![*out, channels, kernel[0], kernel[1]];
         let mut weight = tensor(name, "weight", shape, Start::Weight { fan_in, fan_out });
-        weight.count = links * area;
+        weight.count = weights;
         let mut parameters = vec![weight];
         if *bias {
             parameters.push(tensor(name, "bias", vec![*out], Start::Bias { fan_in }));
         }
-        let macs = (links * area * oh * ow) as u64;
+        let macs = product(&[weights, oh, ow]) as u64;
         Ok(Effect {
             output: vec![*out, oh, ow],
             parameters,
@@ -463,7 +496,7 @@ impl Resolver<'_> {
 }
 
 fn tensor(layer: &str, what: &str, shape: Vec<usize>, start: Start) -> Parameter {
-    let count = shape.iter().product();
+    let count = product(&shape);
     Parameter {
         name: format!("{layer}.{what}"),
         shape,

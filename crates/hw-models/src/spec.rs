@@ -245,6 +245,55 @@ impl Layer {
         }
     }
 
+    /// Every size that the layer asks for.
+    pub(crate) fn sizes(&self) -> Vec<usize> {
+        let window = |kernel: &[usize; 2], stride: &[usize; 2], border: &Border| {
+            let mut sizes = [*kernel, *stride].concat();
+            if let Border::Explicit(padding) = border {
+                sizes.extend(padding.sizes());
+            }
+            sizes
+        };
+        match self {
+            Self::Pad { padding } => padding.sizes().into(),
+            Self::Conv {
+                out,
+                kernel,
+                stride,
+                padding,
+                ..
+            } => [vec![*out], window(kernel, stride, padding)].concat(),
+            Self::MaxPool {
+                kernel,
+                stride,
+                padding,
+            }
+            | Self::AvgPool {
+                kernel,
+                stride,
+                padding,
+            } => window(kernel, stride, padding),
+            Self::Subsample { kernel } => vec![*kernel],
+            Self::Reshape { to } => to.to_vec(),
+            Self::Dense { units, .. } => vec![*units],
+            Self::ConvTranspose {
+                out,
+                kernel,
+                stride,
+                padding,
+            } => vec![*out, *kernel, *stride, *padding],
+            Self::GlobalAvgPool
+            | Self::Flatten
+            | Self::BatchNorm { .. }
+            | Self::Activation { .. }
+            | Self::Dropout { .. }
+            | Self::Rbf { .. }
+            | Self::Haar { .. }
+            | Self::Concat { .. }
+            | Self::Residual { .. } => Vec::new(),
+        }
+    }
+
     /// What the layer does, in a few words: "conv 30@5x5, stride 1".
     pub fn describe(&self) -> String {
         let window = |kernel: &[usize; 2], stride: &[usize; 2], padding: &Border| {

@@ -451,6 +451,40 @@ fn layers_that_do_not_fit_are_refused_with_their_name() {
 }
 
 #[test]
+fn sizes_beyond_all_memory_are_refused_by_name_and_not_counted_wrongly() {
+    let refuse = |model: &str, setting: &str, value: &str| {
+        let settings = [(setting.to_string(), value.to_string())].into();
+        let spec = zoo::spec_with(model, [1, 28, 28], 10, &settings);
+        spec.unwrap_err().to_string()
+    };
+    for value in ["99999999999", "18446744073709551615"] {
+        let message = refuse("compact-vgg", "width", value);
+        assert!(
+            message.contains("conv1") && message.contains("too large"),
+            "{message}"
+        );
+    }
+    let message = refuse("vgg16", "hidden", "1000000");
+    assert!(
+        message.contains("fc2") && message.contains("[1000000, 1000000]"),
+        "{message}"
+    );
+    let pad = Padding {
+        left: usize::MAX,
+        ..Padding::default()
+    };
+    let spec = ModelSpec {
+        name: "odd".into(),
+        input: [1, 8, 8],
+        classes: 4,
+        init: Initializer::HeNormal,
+        layers: vec![Layer::Pad { padding: pad }],
+    };
+    let message = spec.resolve().unwrap_err().to_string();
+    assert!(message.contains("pad1"), "{message}");
+}
+
+#[test]
 fn a_residual_layer_adds_its_branches() {
     let layers = vec![
         Layer::Residual {

@@ -114,9 +114,7 @@ impl Bench<'_> {
         if let Some(python) = &self.args.peers {
             for peer in PEERS {
                 let worker = Worker::peer(python, peer, self.threads);
-                workers.push(
-                    worker.with_context(|| format!("starting {peer} with {}", python.display()))?,
-                );
+                workers.push(worker.with_context(|| format!("--peers {}", python.display()))?);
             }
         }
         if let Some(folder) = &self.rust_peers {

@@ -68,6 +68,10 @@ pub(crate) fn run(args: &ReproduceArgs) -> Result<ExitCode> {
         list(&jobs, &estimator, &papers, workers);
         return Ok(ExitCode::SUCCESS);
     }
+    // Known before the hours of work, not after them.
+    if let Some(kept) = &args.publish {
+        std::fs::create_dir_all(kept).with_context(|| format!("--publish {}", kept.display()))?;
+    }
     let total = jobs.iter().map(|job| seconds(job, &estimator)).sum();
     let cancel = CancelToken::new();
     stop_on_ctrl_c(&cancel)?;

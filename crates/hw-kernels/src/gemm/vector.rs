@@ -27,6 +27,12 @@ pub(crate) trait Vector: Copy {
     unsafe fn add(self, y: Self) -> Self;
     /// `self * y`.
     unsafe fn mul(self, y: Self) -> Self;
+    /// `self - y`.
+    #[inline(always)]
+    unsafe fn sub(self, y: Self) -> Self {
+        // SAFETY: the caller's contract.
+        unsafe { Self::splat(-1.0).mul_add(y, self) }
+    }
     /// Asks for the cache line of `at`, into the first or the second level.
     #[inline(always)]
     fn fetch(_at: *const f32, _first_level: bool) {}

@@ -9,6 +9,7 @@ use super::panels::{Panels, Transpose};
 use super::scatter::Scatter;
 use super::taps::{Tap, TapRun, Taps};
 use super::tile::{Kernel, Segment, Tile};
+use super::winograd::Winograd;
 use crate::geometry::Windows;
 use std::ops::Range;
 
@@ -21,6 +22,8 @@ const NARROW_FOR: (usize, usize) = (7, 128);
 const SUMMED: usize = 112;
 /// Fewest channels with which a weight gradient is made tap by tap, without a padded copy.
 const TAP_CHANNELS: usize = 7;
+/// Channels whose weights are prepared together: a block of [`Transpose`].
+const PREPARED: usize = super::panels::BLOCK;
 /// Floats of the left operand that one pass over the weights should touch: part of a second-level
 /// cache.
 const BLOCK_FLOATS: usize = 1 << 18;
@@ -37,6 +40,7 @@ pub struct Conv {
     forward: Walk,
     weight: WeightWalk,
     kernel: Kernel,
+    winograd: Option<Box<Winograd>>,
 }
 
 /// How the forward pass reads its input.
@@ -150,10 +154,95 @@ impl Conv {
                 read: WeightRead::InPlace,
             },
             kernel: Kernel::best(),
+            winograd: None,
         };
         conv.forward = conv.plan_forward();
         conv.weight = conv.plan_weight();
         conv
+    }
+
+    /// The same convolution with fewer products, if it is one of 3 x 3 windows to which Winograd's
+    /// algorithm is worth its transforms: [`Conv::weight_gradient`] uses it from now on, the forward
+    /// pass does by [`Conv::forward_prepared`].
+    #[must_use]
+    pub fn with_winograd(mut self) -> Self {
+        let seen = self.plan_taps().products() as f64;
+        let winograd = Winograd::new(self.channels, self.outputs, self.windows, seen);
+        self.winograd = winograd.map(Box::new);
+        self
+    }
+
+    /// Whether [`Conv::forward_prepared`] can be used.
+    pub fn has_winograd(&self) -> bool {
+        self.winograd.is_some()
+    }
+
+    /// Floats of the weights as [`Conv::forward_prepared`] takes them.
+    pub fn prepared_len(&self) -> usize {
+        self.winograd.as_ref().map_or(0, |w| w.prepared_len())
+    }
+
+    /// Images that [`Conv::forward_prepared`] should see at a time.
+    pub fn prepared_images(&self) -> usize {
+        self.winograd.as_ref().map_or(1, |w| w.images())
+    }
+
+    /// Units of work of [`Conv::prepare_unit`].
+    pub fn prepare_units(&self) -> usize {
+        match self.winograd {
+            Some(_) => self.channels.div_ceil(PREPARED),
+            None => 0,
+        }
+    }
+
+    /// Prepares one unit of the weights `w` for [`Conv::forward_prepared`].
+    ///
+    /// # Safety
+    /// `to` has room for [`Conv::prepared_len`]; no other thread works on the same unit.
+    ///
+    /// # Panics
+    /// When `w` is too short.
+    pub unsafe fn prepare_unit(&self, unit: usize, w: &[f32], to: *mut f32) {
+        assert!(w.len() >= self.panels().len(), "conv: w is too short");
+        // SAFETY: the caller's contract and the length above.
+        unsafe { self.prepare_channels(unit * PREPARED, w.as_ptr(), to) };
+    }
+
+    /// Prepares the weights of the [`PREPARED`] channels from `first` on.
+    ///
+    /// # Safety
+    /// As [`Winograd::prepare`].
+    unsafe fn prepare_channels(&self, first: usize, w: *const f32, to: *mut f32) {
+        if let Some(winograd) = &self.winograd {
+            let channels = first..self.channels.min(first + PREPARED);
+            // SAFETY: the caller's contract.
+            unsafe { winograd.prepare(channels, w, to) };
+        }
+    }
+
+    /// As [`Conv::forward_units`] with all units, of weights that were prepared; `scratch` of
+    /// [`Conv::prepared_scratch`] floats.
+    ///
+    /// # Safety
+    /// As there.
+    pub unsafe fn forward_prepared(
+        &self,
+        x: &[f32],
+        prepared: &[f32],
+        finish: Finish<'_>,
+        y: *mut f32,
+        images: usize,
+        scratch: &mut [f32],
+    ) {
+        if let Some(winograd) = &self.winograd {
+            // SAFETY: the caller's contract.
+            unsafe { winograd.forward(x, prepared, finish, y, images, scratch) };
+        }
+    }
+
+    /// Floats of scratch that [`Conv::forward_prepared`] needs.
+    pub fn prepared_scratch(&self) -> usize {
+        self.winograd.as_ref().map_or(0, |w| w.forward_scratch())
     }
 
     /// A dense layer from `inputs` to `outputs`.
@@ -601,6 +690,9 @@ impl Conv {
 
     /// Floats of scratch that [`Conv::weight_gradient`] needs.
     pub fn weight_scratch(&self) -> usize {
+        if let Some(winograd) = &self.winograd {
+            return winograd.weight_scratch();
+        }
         match self.weight.read {
             WeightRead::InPlace => 0,
             WeightRead::Padded => self.padded_len(),
@@ -636,6 +728,12 @@ impl Conv {
         blocks: Range<usize>,
     ) {
         assert!(x.len() >= images * self.input_len() && dy.len() >= images * self.output_len());
+        if let Some(winograd) = &self.winograd {
+            // SAFETY: the caller's contract and the lengths above.
+            return unsafe {
+                winograd.weight_gradient(x, dy, dw, accumulate, images, scratch, blocks)
+            };
+        }
         let work = WeightProduct { conv: self, dw };
         // SAFETY: the caller's contract and the lengths above.
         unsafe {
@@ -667,6 +765,9 @@ impl Conv {
 
     /// The pieces into which a weight gradient can be cut: register tiles of its rows.
     pub fn weight_blocks(&self) -> usize {
+        if let Some(winograd) = &self.winograd {
+            return winograd.weight_blocks();
+        }
         let tiles = |block: &WeightBlock| block.rows.div_ceil(self.kernel.rows);
         self.weight.blocks.iter().map(tiles).sum()
     }
@@ -1012,7 +1113,10 @@ impl InputGradient {
         };
         let mut back = Conv::new(conv.outputs, conv.channels, windows);
         if w.stride == [1, 1] && fits {
-            return Back::Mirrored(back);
+            return Back::Mirrored(match conv.has_winograd() {
+                true => back.with_winograd(),
+                false => back,
+            });
         }
         back.forward = Walk::Taps(conv.plan_taps().reversed());
         Back::Taps(back)
@@ -1027,11 +1131,12 @@ impl InputGradient {
         }
     }
 
-    /// The layout of the transposed weights.
-    pub fn panels(&self) -> Panels {
+    /// Floats of the transposed weights.
+    pub fn turned_len(&self) -> usize {
         match &self.back {
-            Back::Scattered(scatter) => scatter.panels(),
-            _ => self.transpose().to(),
+            Back::Scattered(scatter) => scatter.panels().len(),
+            Back::Taps(_) => self.transpose().to().len(),
+            Back::Mirrored(back) => self.transpose().to().len() + back.prepared_len(),
         }
     }
 
@@ -1046,13 +1151,20 @@ impl InputGradient {
     /// Transposes one unit of the weights `w` into `turned`, which starts out as zeros.
     ///
     /// # Safety
-    /// `turned` has room for [`InputGradient::panels`]; no other thread works on the same unit.
+    /// `turned` has room for [`InputGradient::turned_len`]; no other thread works on the same unit.
     pub unsafe fn transpose_unit(&self, unit: usize, w: &[f32], turned: *mut f32) {
         // SAFETY: the caller's contract.
         unsafe {
             match &self.back {
                 Back::Scattered(scatter) => scatter.transpose_unit(unit, w, turned),
-                _ => self.transpose().run(unit, w, turned),
+                Back::Taps(_) => self.transpose().run(unit, w, turned),
+                Back::Mirrored(back) => {
+                    let transpose = self.transpose();
+                    transpose.run(unit, w, turned);
+                    // This unit's rows of what was just written.
+                    let prepared = turned.add(transpose.to().len());
+                    back.prepare_channels(unit * PREPARED, turned, prepared);
+                }
             }
         }
     }
@@ -1060,6 +1172,7 @@ impl InputGradient {
     /// Floats of scratch that [`InputGradient::run`] needs.
     pub fn scratch(&self) -> usize {
         match &self.back {
+            Back::Mirrored(back) if back.has_winograd() => back.prepared_scratch(),
             Back::Mirrored(back) | Back::Taps(back) => back.forward_scratch(),
             Back::Scattered(scatter) => scatter.scratch(),
         }
@@ -1073,6 +1186,7 @@ impl InputGradient {
     /// Units into which [`InputGradient::run_units`] cuts the work.
     pub fn units(&self) -> usize {
         match &self.back {
+            Back::Mirrored(back) if back.has_winograd() => 1,
             Back::Mirrored(back) | Back::Taps(back) => back.units(),
             Back::Scattered(_) => 1,
         }
@@ -1093,7 +1207,7 @@ impl InputGradient {
     ) {
         let (from, to) = (self.conv.output_len(), self.conv.input_len());
         assert!(dy.len() >= images * from, "conv: dy is too short");
-        assert!(turned.len() >= self.panels().len(), "conv: w is too short");
+        assert!(turned.len() >= self.turned_len(), "conv: w is too short");
         assert!(dx.len() >= images * to, "conv: dx is too short");
         let (dx, all) = (dx.as_mut_ptr(), 0..self.units());
         // SAFETY: the slices were checked and `dx` is ours alone.
@@ -1121,10 +1235,14 @@ impl InputGradient {
         // SAFETY: the caller's contract.
         unsafe {
             match &self.back {
+                Back::Mirrored(_) | Back::Scattered(_) if units.is_empty() => {}
+                Back::Mirrored(back) if back.has_winograd() => {
+                    let prepared = &turned[self.transpose().to().len()..];
+                    back.forward_prepared(dy, prepared, finish, dx, images, scratch);
+                }
                 Back::Mirrored(back) | Back::Taps(back) => {
                     back.forward_units(dy, turned, finish, dx, images, scratch, units);
                 }
-                Back::Scattered(_) if units.is_empty() => {}
                 Back::Scattered(scatter) => {
                     scatter.run(dy, turned, accumulate, dx, images, scratch);
                 }

@@ -11,6 +11,8 @@ mod taps;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod transform;
+mod winograd;
 
 pub use conv::{Conv, Finish, InputGradient};
 pub use panels::Panels;

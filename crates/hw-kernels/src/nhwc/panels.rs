@@ -71,7 +71,7 @@ impl Panels {
 }
 
 /// Side of the blocks in which a matrix is transposed.
-const BLOCK: usize = 16;
+pub(super) const BLOCK: usize = 16;
 
 /// Transposes one convolution's weights for the gradient of its input. `from` holds
 /// `[(tap, channel), output]`; `to` becomes `[(tap, output), channel]`, with the taps in the opposite

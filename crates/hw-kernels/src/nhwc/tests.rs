@@ -76,66 +76,148 @@ fn shapes() -> impl Strategy<Value = (Conv, usize, u64)> {
     )
 }
 
+/// A convolution and all its gradients against the sums of their definition.
+fn check(conv: &Conv, n: usize, seed: u64) {
+    let mut rng = Rng::stream(seed, "test", 0);
+    let x = draws(&mut rng, n * conv.input_len());
+    let w = draws(&mut rng, conv.taps() * conv.outputs);
+    let bias = draws(&mut rng, conv.outputs);
+    let dy = draws(&mut rng, n * conv.output_len());
+    let weight = |(row, out): (usize, usize)| row * conv.outputs + out;
+    let mut y: Vec<f64> = (0..n * conv.output_len())
+        .map(|i| f64::from(bias[i % conv.outputs]))
+        .collect();
+    let mut dw = vec![0.0f64; w.len()];
+    let mut dx = vec![0.0f64; x.len()];
+    products(conv, n, |from, tap, to| {
+        y[to] += f64::from(x[from]) * f64::from(w[weight(tap)]);
+        dw[weight(tap)] += f64::from(x[from]) * f64::from(dy[to]);
+        dx[from] += f64::from(w[weight(tap)]) * f64::from(dy[to]);
+    });
+
+    let panels = conv.panels();
+    let mut packed = vec![0.0; panels.len()];
+    panels.fill(&mut packed, |row, out| w[weight((row, out))]);
+    let mut ours = vec![f32::NAN; n * conv.output_len()];
+    let finish = Finish {
+        bias: Some(&bias),
+        ..Finish::default()
+    };
+    forward(conv, &x, &packed, finish, &mut ours, n);
+    close(&ours, &y).unwrap();
+    let finish = Finish {
+        accumulate: true,
+        relu: true,
+        bias: Some(&bias),
+    };
+    forward(conv, &x, &packed, finish, &mut ours, n);
+    let twice: Vec<f64> = y.iter().map(|v| (2.0 * v).max(0.0)).collect();
+    close(&ours, &twice).unwrap();
+
+    let mut ours = vec![0.0f32; panels.len()];
+    let mut scratch = vec![f32::NAN; conv.weight_scratch()];
+    let all = conv.weight_blocks();
+    // SAFETY: one thread, and room for all panels.
+    unsafe {
+        conv.weight_gradient(
+            &x,
+            &dy,
+            ours.as_mut_ptr(),
+            false,
+            n,
+            &mut scratch,
+            0..all / 2,
+        );
+        conv.weight_gradient(
+            &x,
+            &dy,
+            ours.as_mut_ptr(),
+            false,
+            n,
+            &mut scratch,
+            all / 2..all,
+        );
+    }
+    let unpacked: Vec<f32> = (0..w.len())
+        .map(|i| ours[panels.at(i / conv.outputs, i % conv.outputs)])
+        .collect();
+    close(&unpacked, &dw).unwrap();
+    assert!(
+        (0..conv.taps()).all(|row| {
+            let (last, stride, real) = panels.panel(panels.count() - 1);
+            ours[last + row * stride + real..last + (row + 1) * stride]
+                .iter()
+                .all(|v| *v == 0.0)
+        }),
+        "padding columns get no gradient"
+    );
+
+    let back = InputGradient::new(conv);
+    let mut turned = vec![0.0; back.turned_len()];
+    for unit in 0..back.transpose_units() {
+        // SAFETY: one thread, and room for all panels.
+        unsafe { back.transpose_unit(unit, &packed, turned.as_mut_ptr()) };
+    }
+    let mut ours = vec![f32::NAN; x.len()];
+    let mut scratch = vec![f32::NAN; back.scratch()];
+    back.run(&dy, &turned, false, &mut ours, n, &mut scratch);
+    close(&ours, &dx).unwrap();
+    back.run(&dy, &turned, true, &mut ours, n, &mut scratch);
+    close(&ours, &dx.iter().map(|v| 2.0 * v).collect::<Vec<_>>()).unwrap();
+}
+
+/// As the name says.
+fn forward(conv: &Conv, x: &[f32], packed: &[f32], finish: Finish<'_>, y: &mut [f32], n: usize) {
+    if !conv.has_winograd() {
+        let mut scratch = vec![f32::NAN; conv.forward_scratch()];
+        return conv.forward(x, packed, finish, y, n, &mut scratch);
+    }
+    let mut prepared = vec![f32::NAN; conv.prepared_len()];
+    let mut scratch = vec![f32::NAN; conv.prepared_scratch()];
+    // SAFETY: one thread, and room for all weights and images.
+    unsafe {
+        for unit in 0..conv.prepare_units() {
+            conv.prepare_unit(unit, packed, prepared.as_mut_ptr());
+        }
+        conv.forward_prepared(x, &prepared, finish, y.as_mut_ptr(), n, &mut scratch);
+    }
+}
+
+/// Shapes to which Winograd's algorithm applies.
+fn square_windows() -> impl Strategy<Value = (Conv, usize, u64)> {
+    let sizes = (3usize..15, 3usize..15, 1usize..3, 2usize..5, 1usize..7);
+    (sizes, any::<[bool; 4]>(), any::<u64>()).prop_map(|((h, w, c, o, n), pads, seed)| {
+        let [top, bottom, left, right] = pads.map(usize::from);
+        let padding = Padding {
+            top,
+            bottom,
+            left,
+            right,
+        };
+        let stride = [1, 1];
+        let config = Conv2dConfig { stride, padding };
+        let windows = Windows::of_conv([h, w], [3, 3], &config).unwrap();
+        let conv = Conv::new(32 * c, 16 * o, windows).with_winograd();
+        (conv, n, seed)
+    })
+}
+
 proptest! {
     #[test]
     fn a_convolution_and_its_gradients_are_the_sums_of_their_definition((conv, n, seed) in shapes()) {
-        let mut rng = Rng::stream(seed, "test", 0);
-        let x = draws(&mut rng, n * conv.input_len());
-        let w = draws(&mut rng, conv.taps() * conv.outputs);
-        let bias = draws(&mut rng, conv.outputs);
-        let dy = draws(&mut rng, n * conv.output_len());
-        let weight = |(row, out): (usize, usize)| row * conv.outputs + out;
-        let mut y: Vec<f64> = (0..n * conv.output_len()).map(|i| f64::from(bias[i % conv.outputs])).collect();
-        let mut dw = vec![0.0f64; w.len()];
-        let mut dx = vec![0.0f64; x.len()];
-        products(&conv, n, |from, tap, to| {
-            y[to] += f64::from(x[from]) * f64::from(w[weight(tap)]);
-            dw[weight(tap)] += f64::from(x[from]) * f64::from(dy[to]);
-            dx[from] += f64::from(w[weight(tap)]) * f64::from(dy[to]);
-        });
-
-        let panels = conv.panels();
-        let mut packed = vec![0.0; panels.len()];
-        panels.fill(&mut packed, |row, out| w[weight((row, out))]);
-        let mut ours = vec![f32::NAN; n * conv.output_len()];
-        let mut scratch = vec![f32::NAN; conv.forward_scratch()];
-        let finish = Finish { bias: Some(&bias), ..Finish::default() };
-        conv.forward(&x, &packed, finish, &mut ours, n, &mut scratch);
-        close(&ours, &y).unwrap();
-        let finish = Finish { accumulate: true, relu: true, bias: Some(&bias) };
-        conv.forward(&x, &packed, finish, &mut ours, n, &mut scratch);
-        let twice: Vec<f64> = y.iter().map(|v| (2.0 * v).max(0.0)).collect();
-        close(&ours, &twice).unwrap();
-
-        let mut ours = vec![0.0f32; panels.len()];
-        let mut scratch = vec![f32::NAN; conv.weight_scratch()];
-        let all = conv.weight_blocks();
-        // SAFETY: one thread, and room for all panels.
-        unsafe {
-            conv.weight_gradient(&x, &dy, ours.as_mut_ptr(), false, n, &mut scratch, 0..all / 2);
-            conv.weight_gradient(&x, &dy, ours.as_mut_ptr(), false, n, &mut scratch, all / 2..all);
-        }
-        let unpacked: Vec<f32> = (0..w.len()).map(|i| ours[panels.at(i / conv.outputs, i % conv.outputs)]).collect();
-        close(&unpacked, &dw).unwrap();
-        prop_assert!((0..conv.taps()).all(|row| {
-            let (last, stride, real) = panels.panel(panels.count() - 1);
-            ours[last + row * stride + real..last + (row + 1) * stride].iter().all(|v| *v == 0.0)
-        }), "padding columns get no gradient");
-
-        let back = InputGradient::new(&conv);
-        let mut turned = vec![0.0; back.panels().len()];
-        for unit in 0..back.transpose_units() {
-            // SAFETY: one thread, and room for all panels.
-            unsafe { back.transpose_unit(unit, &packed, turned.as_mut_ptr()) };
-        }
-        let mut ours = vec![f32::NAN; x.len()];
-        let mut scratch = vec![f32::NAN; back.scratch()];
-        back.run(&dy, &turned, false, &mut ours, n, &mut scratch);
-        close(&ours, &dx).unwrap();
-        back.run(&dy, &turned, true, &mut ours, n, &mut scratch);
-        close(&ours, &dx.iter().map(|v| 2.0 * v).collect::<Vec<_>>()).unwrap();
+        check(&conv, n, seed);
     }
+}
 
+proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(32))]
+    #[test]
+    fn winograds_way_gives_the_same_sums((conv, n, seed) in square_windows()) {
+        check(&conv, n, seed);
+    }
+}
+
+proptest! {
     #[test]
     fn moments_do_not_lose_small_spreads_far_from_zero(seed in any::<u64>(), rows in 2usize..300) {
         let mut rng = Rng::stream(seed, "test", 0);

@@ -238,7 +238,7 @@ impl Graph {
                 let mut windows = windows(*kernel, *stride, *padding, padded, layer);
                 windows.input = [h, w];
                 windows.padding = around(pad, windows.padding);
-                let conv = Conv::new(c, layer.output[0], windows);
+                let conv = Conv::new(c, layer.output[0], windows).with_winograd();
                 let layout = Layout::Conv {
                     conv: Box::new(conv.clone()),
                 };

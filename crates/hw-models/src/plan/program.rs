@@ -142,7 +142,7 @@ pub(super) enum Phase {
     Lanes(Vec<Step>),
     /// One step for all images, cut into tasks.
     Tasks(Step),
-    /// Weights transposed for the backward pass.
+    /// Weights transposed for the backward pass, and prepared for the forward pass.
     Transpose,
     /// A normalisation's statistics from its lanes' moments.
     NormStatistics { op: usize, norm: usize },
@@ -164,7 +164,9 @@ pub(super) struct Back {
 pub(super) struct Program {
     pub(super) phases: Vec<Phase>,
     pub(super) backs: Vec<Back>,
-    /// Floats of all transposed weights.
+    /// For each operation, where its prepared weights start, if it is a convolution that wants some.
+    pub(super) prepared: Vec<Option<usize>>,
+    /// Floats of all transposed and prepared weights.
     pub(super) transposed: usize,
     /// Channels of each normalisation.
     pub(super) norms: Vec<usize>,
@@ -195,6 +197,7 @@ impl<'a> Compiler<'a> {
         let values = graph.values.len();
         let program = Program {
             lane_slots: vec![None; graph.slots.len()],
+            prepared: vec![None; graph.ops.len()],
             ..Program::default()
         };
         let ops = graph.ops.len();
@@ -220,7 +223,7 @@ impl<'a> Compiler<'a> {
         for op in (0..self.graph.ops.len()).rev() {
             self.backward(op);
         }
-        if !self.program.backs.is_empty() {
+        if self.program.transposed > 0 {
             self.program.phases.insert(0, Phase::Transpose);
         }
         self.program
@@ -237,6 +240,10 @@ impl<'a> Compiler<'a> {
     fn forward(&mut self, index: usize) {
         match self.graph.ops[index].clone() {
             Op::Conv { conv, .. } => {
+                if conv.has_winograd() {
+                    self.program.prepared[index] = Some(self.program.transposed);
+                    self.program.transposed += conv.prepared_len().next_multiple_of(16);
+                }
                 let step = Step::Conv { op: index };
                 if self.is_shared(&conv, conv.panels().len()) {
                     self.program.phases.push(Phase::Tasks(step));
@@ -453,7 +460,8 @@ impl<'a> Compiler<'a> {
         }
         let len = conv.panels().len();
         let step = Step::WeightGradient { op: index, dy };
-        if len <= LANE_WEIGHTS && !self.is_shared(conv, len) {
+        // What Winograd's algorithm sums is transformed once, after the whole batch.
+        if len <= LANE_WEIGHTS && !self.is_shared(conv, len) && !conv.has_winograd() {
             self.lane_sum(weight);
             self.lane(step);
         } else {
@@ -466,7 +474,7 @@ impl<'a> Compiler<'a> {
         let gradient = InputGradient::new(conv);
         let back = self.program.backs.len();
         let start = self.program.transposed;
-        self.program.transposed += gradient.panels().len().next_multiple_of(16);
+        self.program.transposed += gradient.turned_len().next_multiple_of(16);
         self.program.backs.push(Back {
             op: index,
             gradient,

@@ -2,7 +2,7 @@
 
 use super::graph::{Graph, Op, Slot, Value};
 use super::memory::{Block, place};
-use super::program::{Phase, Program, Step, lanes};
+use super::program::{Back, Phase, Program, Step, lanes};
 use hw_core::Rng;
 use hw_kernels::Activation;
 use hw_kernels::cpu::{activation, dropout};
@@ -440,7 +440,8 @@ fn chunk(graph: &Graph, steps: &[Step], places: &mut [Place], batch: usize) -> C
             return None;
         };
         let large = conv.panels().len() > SMALL_WEIGHTS;
-        large.then(|| ROWS.div_ceil(conv.windows.output_size()))
+        let rows = ROWS.div_ceil(conv.windows.output_size());
+        large.then(|| rows.max(conv.prepared_images()))
     });
     let wanted = rows.max().unwrap_or(1);
     let fits = CHUNK_FLOATS / touched.max(1);
@@ -453,7 +454,10 @@ fn chunk(graph: &Graph, steps: &[Step], places: &mut [Place], batch: usize) -> C
 
 fn kernel_scratch(graph: &Graph, program: &Program) -> usize {
     let convs = graph.ops.iter().map(|op| match op {
-        Op::Conv { conv, .. } => conv.forward_scratch().max(conv.weight_scratch()),
+        Op::Conv { conv, .. } => {
+            let forward = conv.forward_scratch().max(conv.prepared_scratch());
+            forward.max(conv.weight_scratch())
+        }
         _ => 0,
     });
     let backs = program.backs.iter().map(|back| back.gradient.scratch());
@@ -553,7 +557,11 @@ impl Run<'_> {
                     let Op::Conv { ref conv, .. } = self.graph.ops[op] else {
                         return;
                     };
-                    self.grid(conv.units(), conv.windows.output_size(), |chunk, units| {
+                    let units = match self.program.prepared[op] {
+                        Some(_) => 1,
+                        None => conv.units(),
+                    };
+                    self.grid(units, conv.windows.output_size(), |chunk, units| {
                         self.conv(op, chunk, units);
                     });
                 }
@@ -620,23 +628,33 @@ impl Run<'_> {
     }
 
     fn transpose(&self) {
-        let units: Vec<(usize, usize)> = (0..self.program.backs.len())
-            .flat_map(|back| {
-                let units = self.program.backs[back].gradient.transpose_units();
-                (0..units).map(move |unit| (back, unit))
-            })
-            .collect();
-        let run = |&(back, unit): &(usize, usize)| {
-            let back = &self.program.backs[back];
-            if let Op::Conv { weight, .. } = self.graph.ops[back.op] {
-                let from = part(self.weights, &self.graph.slots[weight]);
+        let backs = self.program.backs.iter().flat_map(|back| {
+            let units = back.gradient.transpose_units();
+            (0..units).map(move |unit| (back.op, unit, Some(back), back.start))
+        });
+        let starts = self.program.prepared.iter().enumerate();
+        let fronts = starts.filter_map(|(op, start)| Some((op, (*start)?)));
+        let fronts = fronts.flat_map(|(op, start)| {
+            let units = match &self.graph.ops[op] {
+                Op::Conv { conv, .. } => conv.prepare_units(),
+                _ => 0,
+            };
+            (0..units).map(move |unit| (op, unit, None, start))
+        });
+        let run = |&(op, unit, back, start): &(usize, usize, Option<&Back>, usize)| {
+            if let Op::Conv { weight, conv, .. } = &self.graph.ops[op] {
+                let from = part(self.weights, &self.graph.slots[*weight]);
                 // SAFETY: every unit of every convolution writes its own part.
                 unsafe {
-                    let to = self.transposed.range(back.start, 0).as_mut_ptr();
-                    back.gradient.transpose_unit(unit, from, to);
+                    let to = self.transposed.range(start, 0).as_mut_ptr();
+                    match back {
+                        Some(back) => back.gradient.transpose_unit(unit, from, to),
+                        None => conv.prepare_unit(unit, from, to),
+                    }
                 }
             }
         };
+        let units: Vec<_> = backs.chain(fronts).collect();
         units.par_iter().with_min_len(4).for_each(run);
     }
 
@@ -692,6 +710,14 @@ impl Run<'_> {
         }
     }
 
+    /// Transposed or prepared weights from `start` on.
+    unsafe fn turned(&self, start: usize) -> &[f32] {
+        // SAFETY: they were written in an earlier phase, and nobody writes them now.
+        unsafe {
+            std::slice::from_raw_parts(self.transposed.0.add(start), self.transposed_len - start)
+        }
+    }
+
     unsafe fn conv(&self, op: usize, chunk: &mut Chunk<'_>, units: Range<usize>) {
         let Op::Conv {
             x,
@@ -715,7 +741,13 @@ impl Run<'_> {
         // SAFETY: the caller's contract.
         unsafe {
             let (x, y) = (self.read(x, chunk), self.at(y, chunk));
-            conv.forward_units(x, w, finish, y, images, chunk.scratch, units);
+            match self.program.prepared[op] {
+                Some(start) => {
+                    let prepared = self.turned(start);
+                    conv.forward_prepared(x, prepared, finish, y, images, chunk.scratch);
+                }
+                None => conv.forward_units(x, w, finish, y, images, chunk.scratch, units),
+            }
         }
     }
 
@@ -766,10 +798,7 @@ impl Run<'_> {
         let images = chunk.images.len();
         // SAFETY: the caller's contract; the weights were transposed in an earlier phase.
         unsafe {
-            let turned = std::slice::from_raw_parts(
-                self.transposed.0.add(back.start),
-                self.transposed_len - back.start,
-            );
+            let turned = self.turned(back.start);
             let dy = self.read(dy, chunk);
             let dx = self.at(dx, chunk);
             back.gradient

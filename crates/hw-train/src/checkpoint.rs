@@ -22,6 +22,8 @@ use std::path::{Path, PathBuf};
 
 /// File of the weights to use.
 pub const BEST: &str = "best.safetensors";
+/// Where the metadata of the weights to use has their temperature.
+const TEMPERATURE: &str = "temperature";
 /// What the names of averaged tensors begin with, among the optimizer's numbers.
 const AVERAGE: &str = "average.";
 /// File of the last safe point.
@@ -79,14 +81,25 @@ struct Generators {
     dropout: u64,
 }
 
-/// Writes the weights to use.
+/// Writes the weights to use, and the temperature that calibrates their probabilities where one was
+/// found (see [`crate::calibrate`]).
 ///
 /// # Errors
 /// [`TrainError::Model`] when the file cannot be written.
-pub fn save_best(folder: &Path, network: &Network, stamp: &Stamp, epoch: usize) -> Result<()> {
+pub fn save_best(
+    folder: &Path,
+    network: &Network,
+    stamp: &Stamp,
+    epoch: usize,
+    temperature: Option<f32>,
+) -> Result<()> {
     let mut contents = network.contents()?;
     contents.metadata.insert("stamp".into(), to_json(stamp));
     contents.metadata.insert("epoch".into(), epoch.into());
+    if let Some(temperature) = temperature {
+        let key = TEMPERATURE.into();
+        contents.metadata.insert(key, temperature.into());
+    }
     Ok(weights::write(&folder.join(BEST), &contents)?)
 }
 
@@ -214,6 +227,9 @@ pub struct Trained {
     pub network: Network,
     /// What it was trained on and how.
     pub stamp: Stamp,
+    /// By what its logits are divided so that their softmax is calibrated; `None` where nothing was
+    /// held out to find it.
+    pub temperature: Option<f32>,
     /// The file it came from.
     pub path: PathBuf,
 }
@@ -239,9 +255,20 @@ pub fn open(path: &Path, device: &Device) -> Result<Trained> {
     let contents = weights::read(&path)?;
     let stamp = field(&path, &contents, "stamp")?;
     let network = Network::from_contents(&path, &contents, device)?;
+    let temperature = match contents.metadata.contains_key(TEMPERATURE) {
+        true => Some(field::<f32>(&path, &contents, TEMPERATURE)?),
+        false => None,
+    };
+    if let Some(t) = temperature.filter(|t| !(t.is_finite() && *t > 0.0)) {
+        return Err(TrainError::Damaged {
+            path,
+            problem: format!("'{TEMPERATURE}' in its metadata: {t} is not above 0"),
+        });
+    }
     Ok(Trained {
         network,
         stamp,
+        temperature,
         path,
     })
 }

@@ -1,5 +1,6 @@
 //! Mean loss and accuracy of a network over part of a data set.
 
+use crate::calibrate::cross_entropy;
 use crate::error::Result;
 use crate::events::Score;
 use candle_core::Tensor;
@@ -13,13 +14,6 @@ pub(crate) fn tensors(batch: Batch, network: &Network) -> Result<(Tensor, Tensor
     let images = Tensor::from_vec(batch.images, (n, c, h, w), network.device())?;
     let labels = Tensor::from_vec(batch.labels, count, network.device())?;
     Ok((images, labels))
-}
-
-/// `-log p[label]` of one image.
-fn cross_entropy(logits: &[f32], label: u32) -> f64 {
-    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = logits.iter().map(|x| f64::from(x - highest).exp()).sum();
-    sum.ln() - f64::from(logits[label as usize] - highest)
 }
 
 /// The first of the largest.
@@ -51,7 +45,7 @@ pub fn score(network: &Network, loader: &Loader) -> Result<Score> {
     for batch in loader.epoch(0, 0) {
         let logits = frozen.logits(&batch.images, batch.shape)?;
         for (logits, &label) in logits.chunks_exact(classes).zip(&batch.labels) {
-            loss += cross_entropy(logits, label);
+            loss += cross_entropy(logits, label, 1.0);
             correct += u64::from(largest(logits) == label as usize);
         }
         images += batch.labels.len();

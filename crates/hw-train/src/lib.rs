@@ -26,6 +26,7 @@
 
 pub mod averaging;
 pub mod blocks;
+pub mod calibrate;
 pub mod checkpoint;
 pub mod choice;
 pub mod config;

@@ -1,6 +1,7 @@
 //! The training loop.
 
 use crate::averaging::Averages;
+use crate::calibrate::calibrate;
 use crate::checkpoint::{self, Progress, Restored};
 use crate::error::{Result, TrainError};
 use crate::evaluate::{correct_answers, score, tensors};
@@ -535,8 +536,10 @@ impl<'a, 'o> Trainer<'a, 'o> {
         };
         self.history.push(record.clone());
         self.emit(Event::Epoch(record))?;
-        if best && validation.is_some() {
-            checkpoint::save_best(self.folder, self.scored()?, &experiment.stamp, epoch)?;
+        if let Some(held_out) = experiment.validation.as_ref().filter(|_| best) {
+            let (scored, stamp) = (self.scored()?, &experiment.stamp);
+            let temperature = Some(calibrate(scored, held_out)?);
+            checkpoint::save_best(self.folder, scored, stamp, epoch, temperature)?;
         }
         let (rate, monitor) = (config.learning_rate, config.monitor);
         let mut plateau = self.progress.plateau;
@@ -586,7 +589,7 @@ impl<'a, 'o> Trainer<'a, 'o> {
         let best_epoch = self.progress.best.epoch;
         if self.experiment.validation.is_none() {
             let stamp = &self.experiment.stamp;
-            checkpoint::save_best(self.folder, self.scored()?, stamp, best_epoch)?;
+            checkpoint::save_best(self.folder, self.scored()?, stamp, best_epoch, None)?;
         }
         let history = std::mem::take(&mut self.history);
         let outcome = Outcome {

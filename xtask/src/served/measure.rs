@@ -66,25 +66,11 @@ pub(super) fn logits(net: &Net, set: &Dataset) -> Result<Vec<Vec<f32>>> {
     (0..set.len()).into_par_iter().map(of).collect()
 }
 
-/// The temperature of least cross-entropy (Guo et al. 2017), by golden section on its logarithm.
+/// The temperature of least cross-entropy.
 pub(super) fn temperature(logits: &[Vec<f32>], labels: &[u16]) -> f32 {
-    let loss = |log_t: f64| -> f64 {
-        let t = log_t.exp() as f32;
-        let rows = logits.iter().zip(labels);
-        rows.map(|(row, &label)| -f64::from(softmax(row, t)[usize::from(label)].max(1e-30)).ln())
-            .sum()
-    };
-    let ratio = (5f64.sqrt() - 1.0) / 2.0;
-    let (mut low, mut high) = (-2.0, 2.0);
-    while high - low > 1e-3 {
-        let (a, b) = (high - ratio * (high - low), low + ratio * (high - low));
-        if loss(a) < loss(b) {
-            high = b;
-        } else {
-            low = a;
-        }
-    }
-    (0.5f64 * (low + high)).exp() as f32
+    let classes = logits.first().map_or(1, Vec::len);
+    let labels: Vec<u32> = labels.iter().map(|&label| label.into()).collect();
+    hw_train::calibrate::temperature(&logits.concat(), classes, &labels)
 }
 
 /// How well `served` does on `set`, and the exact network it was made of. Where one knows more classes

@@ -240,6 +240,38 @@ impl Conv {
         }
     }
 
+    /// Whether [`Conv::forward_prepared`] is worth its while for one image.
+    pub fn prepared_suits_one_image(&self) -> bool {
+        let winograd = self.winograd.as_ref();
+        winograd.is_some_and(|winograd| winograd.suits_one_image())
+    }
+
+    /// Into how many shares one image's work can be cut for [`Conv::forward_prepared_share`].
+    pub fn prepared_shares(&self) -> usize {
+        self.winograd.as_ref().map_or(0, |w| w.rows())
+    }
+
+    /// Some of the [`Conv::prepared_shares`] of one image, for several threads that share it. Which of
+    /// them does what changes no bit.
+    ///
+    /// # Safety
+    /// As [`Conv::forward_prepared`] with one image, whose `y` may be written at these shares' outputs;
+    /// no other thread works on the same shares.
+    pub unsafe fn forward_prepared_share(
+        &self,
+        x: &[f32],
+        prepared: &[f32],
+        finish: Finish<'_>,
+        y: *mut f32,
+        scratch: &mut [f32],
+        share: Range<usize>,
+    ) {
+        if let Some(winograd) = &self.winograd {
+            // SAFETY: the caller's contract.
+            unsafe { winograd.forward_rows(x, prepared, finish, y, share, scratch) };
+        }
+    }
+
     /// Floats of scratch that [`Conv::forward_prepared`] needs.
     pub fn prepared_scratch(&self) -> usize {
         self.winograd.as_ref().map_or(0, |w| w.forward_scratch())

@@ -26,6 +26,8 @@ const TILES: (usize, usize) = (56, 168);
 /// Floats between the end of one place's tiles and the next place: a power of two between places would
 /// have all sixteen fight for the same lines of the first-level cache.
 const APART: usize = LANES;
+/// Tiles of one image from which on it is worth reading the transformed weights for it alone.
+const ALONE: usize = 49;
 /// Channels whose weight gradient is summed together.
 const SLICE: usize = 32;
 
@@ -130,12 +132,13 @@ impl Winograd {
         PLACES * (self.together * width + APART)
     }
 
-    /// Cuts the tiles of `images` images into blocks; each is a list of images and of their tiles.
-    fn blocks(&self, images: usize) -> impl Iterator<Item = Vec<(usize, Range<usize>)>> {
-        let (per_image, all) = (self.per_image(), images * self.per_image());
+    /// Cuts tiles, counted through all images, into blocks; each is a list of images and of their tiles.
+    fn blocks(&self, tiles: Range<usize>) -> impl Iterator<Item = Vec<(usize, Range<usize>)>> {
+        let (per_image, start, all) = (self.per_image(), tiles.start, tiles.len());
         let count = all.div_ceil(self.together);
         (0..count).map(move |block| {
-            let (mut first, end) = (all * block / count, all * (block + 1) / count);
+            let cut = |block: usize| start + all * block / count;
+            let (mut first, end) = (cut(block), cut(block + 1));
             let mut parts = Vec::new();
             while first < end {
                 let image = first / per_image;
@@ -145,6 +148,16 @@ impl Winograd {
             }
             parts
         })
+    }
+
+    /// Whether one image has tiles enough to be worth reading the weights.
+    pub(super) fn suits_one_image(&self) -> bool {
+        self.per_image() >= ALONE
+    }
+
+    /// Tiles of an image above each other.
+    pub(super) fn rows(&self) -> usize {
+        self.tiles[0]
     }
 
     /// As [`Conv::forward_units`], with weights that were [`Winograd::prepare`]d.
@@ -160,6 +173,26 @@ impl Winograd {
         images: usize,
         scratch: &mut [f32],
     ) {
+        // SAFETY: the caller's contract.
+        unsafe { self.forward_rows(x, prepared, finish, y, 0..images * self.rows(), scratch) };
+    }
+
+    /// As [`Winograd::forward`] for some rows of tiles, counted through all images. Which rows go
+    /// together changes no bit.
+    ///
+    /// # Safety
+    /// As there, for the outputs of these rows.
+    pub(super) unsafe fn forward_rows(
+        &self,
+        x: &[f32],
+        prepared: &[f32],
+        finish: Finish<'_>,
+        y: *mut f32,
+        wanted: Range<usize>,
+        scratch: &mut [f32],
+    ) {
+        let across = self.tiles[1];
+        let wanted = wanted.start * across..wanted.end * across;
         let (c, o) = (self.channels, self.outputs);
         let (rows, pitch) = self.padded();
         let (padded, rest) = scratch.split_at_mut(rows * pitch);
@@ -169,7 +202,7 @@ impl Winograd {
             self.windows.input_size() * c,
             self.windows.output_size() * o,
         );
-        for block in self.blocks(images) {
+        for block in self.blocks(wanted) {
             let count: usize = block.iter().map(|(_, tiles)| tiles.len()).sum();
             let mut done = 0;
             for (image, tiles) in block.iter().cloned() {
@@ -287,7 +320,7 @@ impl Winograd {
         );
         for slice in blocks {
             let channels = slice * c..(slice + 1) * c;
-            for (index, block) in self.blocks(images).enumerate() {
+            for (index, block) in self.blocks(0..images * self.per_image()).enumerate() {
                 let count: usize = block.iter().map(|(_, tiles)| tiles.len()).sum();
                 let mut done = 0;
                 for (image, tiles) in block {

@@ -30,10 +30,16 @@ const WAKING_WORK: usize = 600_000;
 const SHARED_WORK: usize = 1 << 16;
 /// Shares of a layer for each thread: threads are not equally fast.
 const SHARES: usize = 2;
+/// Images in a call from which on Winograd's algorithm is used also where a layer has too few pixels for
+/// one image to be worth it. Were it chunk by chunk, the bits would depend on how threads share the images.
+const MANY: usize = 8;
 /// Floats of weights from which on a dense layer should see many images at once.
 const HEAVY: usize = 1 << 16;
 
 /// A network to be run on the CPU: logits of images, by any number of threads at once.
+///
+/// The same images in one call give the same bits on any number of threads. An image alone and among
+/// eight and more may differ in the last place, since Winograd's algorithm pays for many only.
 pub struct InferencePlan {
     /// Floats of each value of one image.
     values: Vec<usize>,
@@ -74,6 +80,8 @@ enum Step {
         y: Value,
         conv: Box<Conv>,
         weight: usize,
+        /// The weights once more, as Winograd's algorithm takes them: for several images.
+        prepared: Option<usize>,
         bias: Option<usize>,
         /// Whether `y` already holds something to add to.
         accumulate: bool,
@@ -318,12 +326,21 @@ impl Folder<'_> {
         }
         let accumulate = added.is_some() && after.is_none();
         let (x, y) = (self.alias[x], self.alias[y]);
+        let prepared = conv.has_winograd().then(|| {
+            let mut prepared = vec![0.0; conv.prepared_len()];
+            for unit in 0..conv.prepare_units() {
+                // SAFETY: one thread, and room for all weights.
+                unsafe { conv.prepare_unit(unit, &weights, prepared.as_mut_ptr()) };
+            }
+            self.keep(prepared)
+        });
         let (weight, bias) = (self.keep(weights), offsets.map(|b| self.keep(b)));
         self.steps.push(Step::Conv {
             x,
             y,
             conv: Box::new(conv),
             weight,
+            prepared,
             bias,
             accumulate,
             relu,
@@ -399,7 +416,7 @@ impl InferencePlan {
         weights: Vec<Vec<f32>>,
     ) -> Self {
         let scratch = steps.iter().map(|step| match step {
-            Step::Conv { conv, .. } => conv.forward_scratch(),
+            Step::Conv { conv, .. } => conv.forward_scratch().max(conv.prepared_scratch()),
             _ => PIECE,
         });
         let scratch = scratch.max().unwrap_or(0) + 64;
@@ -460,9 +477,9 @@ impl InferencePlan {
         let pieces = pieces.zip(logits.par_chunks_mut(chunk * classes));
         if n <= chunk {
             // Not worth asking another thread.
-            self.chunk(images, &mut logits);
+            self.chunk(images, &mut logits, n >= MANY);
         } else {
-            pieces.for_each(|(images, logits)| self.chunk(images, logits));
+            pieces.for_each(|(images, logits)| self.chunk(images, logits, n >= MANY));
         }
         logits
     }
@@ -480,8 +497,8 @@ impl InferencePlan {
         spare.push(memory);
     }
 
-    /// Logits of one chunk, on the calling thread.
-    fn chunk(&self, images: &[f32], logits: &mut [f32]) {
+    /// Logits of one chunk, on the calling thread; `many` says whether the whole call has [`MANY`].
+    fn chunk(&self, images: &[f32], logits: &mut [f32], many: bool) {
         let n = images.len() / self.values[self.body.input];
         let few = self.body.images.min(n);
         let bridge = if self.head.steps.is_empty() {
@@ -502,10 +519,10 @@ impl InferencePlan {
             let len = self.values[self.body.input] * few;
             let out = self.values[self.body.output] * few;
             for (images, target) in images.chunks(len).zip(target.chunks_mut(out)) {
-                self.part(&self.body, images, body, target, scratch);
+                self.part(&self.body, images, body, target, scratch, many);
             }
             if bridge > 0 {
-                self.part(&self.head, between, head, logits, scratch);
+                self.part(&self.head, between, head, logits, scratch, many);
             }
         });
     }
@@ -518,12 +535,14 @@ impl InferencePlan {
         values: &mut [f32],
         output: &mut [f32],
         scratch: &mut [f32],
+        many: bool,
     ) {
         let run = Chunk {
             plan: self,
             part,
             images,
             n: images.len() / self.values[part.input],
+            many,
             values: values.as_mut_ptr(),
         };
         for step in &self.steps[part.steps.clone()] {
@@ -612,7 +631,11 @@ impl Drop for Dismissal<'_> {
 fn shares(step: &Step, threads: usize) -> usize {
     match step {
         Step::Conv { conv, .. } if conv.taps() * conv.output_len() >= SHARED_WORK => {
-            conv.shares().min(SHARES * threads)
+            let shares = match conv.prepared_suits_one_image() {
+                true => conv.prepared_shares(),
+                false => conv.shares(),
+            };
+            shares.min(SHARES * threads)
         }
         _ => 1,
     }
@@ -674,7 +697,8 @@ impl Part {
         }
         let rows = steps[range.clone()].iter().filter_map(|step| match step {
             Step::Conv { conv, .. } if conv.panels().len() > 1 << 13 => {
-                Some(28usize.div_ceil(conv.windows.output_size()))
+                let rows = 28usize.div_ceil(conv.windows.output_size());
+                Some(rows.max(conv.prepared_images()))
             }
             _ => None,
         });
@@ -725,6 +749,7 @@ impl<'a> Shared<'a> {
             part: self.part,
             images: self.image,
             n: 1,
+            many: false,
             values: self.values,
         }
     }
@@ -745,6 +770,7 @@ impl<'a> Shared<'a> {
             y,
             conv,
             weight,
+            prepared,
             bias,
             accumulate,
             relu,
@@ -752,7 +778,12 @@ impl<'a> Shared<'a> {
         else {
             return;
         };
-        let (all, parts) = (conv.shares(), shares(step, threads));
+        let prepared = prepared.filter(|_| conv.prepared_suits_one_image());
+        let all = match prepared {
+            Some(_) => conv.prepared_shares(),
+            None => conv.shares(),
+        };
+        let parts = shares(step, threads);
         let range = all * share / parts..all * (share + 1) / parts;
         let weights = &self.plan.weights;
         let finish = Finish {
@@ -764,7 +795,10 @@ impl<'a> Shared<'a> {
         // SAFETY: the caller's contract.
         unsafe {
             let (x, y) = (run.read(*x), run.at(*y));
-            conv.forward_share(x, &weights[*weight], finish, y, scratch, range);
+            match prepared {
+                Some(w) => conv.forward_prepared_share(x, &weights[w], finish, y, scratch, range),
+                None => conv.forward_share(x, &weights[*weight], finish, y, scratch, range),
+            }
         }
     }
 }
@@ -774,6 +808,7 @@ struct Chunk<'a> {
     part: &'a Part,
     images: &'a [f32],
     n: usize,
+    many: bool,
     values: *mut f32,
 }
 
@@ -809,6 +844,7 @@ impl Chunk<'_> {
                     y,
                     ref conv,
                     weight,
+                    prepared,
                     bias,
                     accumulate,
                     relu,
@@ -818,8 +854,16 @@ impl Chunk<'_> {
                         accumulate,
                         relu,
                     };
-                    let (x, y, all) = (self.read(x), self.at(y), 0..conv.units());
-                    conv.forward_units(x, &weights[weight], finish, y, self.n, scratch, all);
+                    let (x, y, n) = (self.read(x), self.at(y), self.n);
+                    match prepared.filter(|_| self.many || conv.prepared_suits_one_image()) {
+                        Some(prepared) => {
+                            conv.forward_prepared(x, &weights[prepared], finish, y, n, scratch);
+                        }
+                        None => {
+                            let all = 0..conv.units();
+                            conv.forward_units(x, &weights[weight], finish, y, n, scratch, all);
+                        }
+                    }
                 }
                 Step::Affine {
                     x,

@@ -249,7 +249,7 @@ fn threads_that_share_one_image_change_no_bit_of_its_logits() {
         let network = Network::new(&spec, 3, &Device::Cpu).unwrap();
         let plan = InferencePlan::new(&network).unwrap().unwrap();
         let mut rng = Rng::stream(5, "test", 0);
-        let images: Vec<f32> = (0..3 * side * side).map(|_| rng.uniform()).collect();
+        let images: Vec<f32> = (0..11 * side * side).map(|_| rng.uniform()).collect();
         let alone = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
             let each = |image| plan.logits(image);
@@ -261,8 +261,23 @@ fn threads_that_share_one_image_change_no_bit_of_its_logits() {
         let one = alone(1);
         assert!(one.iter().any(|bits| f32::from_bits(*bits).abs() > 1e-3));
         assert!(one == alone(2) && one == alone(5), "{name}");
-        let together: Vec<u32> = plan.logits(&images).iter().map(|l| l.to_bits()).collect();
-        assert!(one == together, "{name}");
+        // Several images may be read by Winograd's algorithm, which rounds otherwise.
+        let pool = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            pool.build().unwrap().install(|| plan.logits(&images))
+        };
+        let together = pool(1);
+        assert!(together == pool(2) && together == pool(5), "{name}");
+        let few: Vec<u32> = plan
+            .logits(&images[..3 * side * side])
+            .iter()
+            .map(|l| l.to_bits())
+            .collect();
+        assert!(few == one[..few.len()], "{name}");
+        for (together, alone) in together.iter().zip(one) {
+            let off = (together - f32::from_bits(alone)).abs();
+            assert!(off < 1e-4 * (1.0 + together.abs()), "{name}: {off}");
+        }
     }
 }
 

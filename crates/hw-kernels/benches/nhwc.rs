@@ -56,7 +56,8 @@ fn conv([_, side, c, o, k, stride, pad]: [usize; 7]) -> Conv {
         padding: Padding::symmetric(pad),
     };
     match Windows::of_conv([side; 2], [k; 2], &config) {
-        Ok(windows) => Conv::new(c, o, windows),
+        // As a plan has it: by Winograd's algorithm where that pays.
+        Ok(windows) => Conv::new(c, o, windows).with_winograd(),
         Err(error) => panic!("{error}"),
     }
 }
@@ -87,9 +88,16 @@ fn work(shape: [usize; 7], pass: Pass) -> impl FnMut() + use<> {
     let mut y = vec![0.0; n * conv.output_len()];
     let mut dx = vec![0.0; n * conv.input_len()];
     let mut dw = vec![0.0; conv.panels().len()];
+    let prepared: Vec<f32> = (0..conv.prepared_len()).map(value).collect();
     let scratch = conv.forward_scratch().max(conv.weight_scratch());
+    let scratch = scratch.max(conv.prepared_scratch());
     let mut scratch = vec![0.0; scratch.max(back.scratch())];
     move || match pass {
+        Pass::Forward if conv.has_winograd() => {
+            let (finish, y) = (Finish::default(), y.as_mut_ptr());
+            // SAFETY: one thread, and room for all images.
+            unsafe { conv.forward_prepared(&x, &prepared, finish, y, n, &mut scratch) };
+        }
         Pass::Forward => conv.forward(&x, &w, Finish::default(), &mut y, n, &mut scratch),
         Pass::Input => back.run(&y, &turned, false, &mut dx, n, &mut scratch),
         Pass::Weights => {

@@ -10,6 +10,7 @@ use hw_data::{Preprocess, Step};
 use hw_ink::read::Classifier;
 use hw_ink::{Card, InkError, Stroke, render};
 use hw_models::Mode;
+use hw_models::plan::InferencePlan;
 use hw_train::{TrainError, Trained};
 use std::path::Path;
 
@@ -18,6 +19,8 @@ type Failure = Box<dyn std::error::Error>;
 /// A checkpoint's network.
 pub struct CheckpointModel {
     trained: Trained,
+    /// The network folded for use; `None` where a layer has no plan.
+    plan: Option<InferencePlan>,
     pipeline: Pipeline,
     centring: Centring,
 }
@@ -58,11 +61,13 @@ impl CheckpointModel {
             measured: Vec::new(),
         };
         let centring = stamp.config.dataset.centring();
+        let plan = InferencePlan::new(&trained.network).map_err(TrainError::from)?;
         Ok(Served {
             card,
             centring,
             classifier: Box::new(Self {
                 trained,
+                plan,
                 pipeline,
                 centring,
             }),
@@ -76,9 +81,20 @@ impl CheckpointModel {
         }
         let [channels, height, width] = self.pipeline.output_shape();
         let network = &self.trained.network;
-        let shape = (images.len(), channels, height, width);
-        let images = Tensor::from_vec(pixels, shape, network.device())?;
-        let logits = network.forward(&images, Mode::Eval)?;
+        let shape = [channels, height, width];
+        let logits = match &self.plan {
+            Some(plan) if network.spec().input == shape => {
+                let logits = plan.logits(&pixels);
+                let shape = (images.len(), network.spec().classes);
+                Tensor::from_vec(logits, shape, network.device())?
+            }
+            // Refuses what does not fit, with the reason.
+            _ => {
+                let shape = (images.len(), channels, height, width);
+                let images = Tensor::from_vec(pixels, shape, network.device())?;
+                network.forward(&images, Mode::Eval)?
+            }
+        };
         let temperature = self.trained.temperature.unwrap_or(1.0);
         let logits = (logits / f64::from(temperature))?;
         Ok(hw_kernels::softmax(&logits)?.to_vec2()?)

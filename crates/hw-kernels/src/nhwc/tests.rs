@@ -117,31 +117,18 @@ fn check(conv: &Conv, n: usize, seed: u64) {
     let mut ours = vec![0.0f32; panels.len()];
     let mut scratch = vec![f32::NAN; conv.weight_scratch()];
     let all = conv.weight_blocks();
-    // SAFETY: one thread, and room for all panels.
-    unsafe {
-        conv.weight_gradient(
-            &x,
-            &dy,
-            ours.as_mut_ptr(),
-            false,
-            n,
-            &mut scratch,
-            0..all / 2,
-        );
-        conv.weight_gradient(
-            &x,
-            &dy,
-            ours.as_mut_ptr(),
-            false,
-            n,
-            &mut scratch,
-            all / 2..all,
-        );
+    for (times, add) in [(1.0, false), (2.0, true)] {
+        for blocks in [0..all / 2, all / 2..all] {
+            let (to, scratch) = (ours.as_mut_ptr(), &mut scratch);
+            // SAFETY: one thread, and room for all panels.
+            unsafe { conv.weight_gradient(&x, &dy, to, add, n, scratch, blocks) };
+        }
+        let unpacked: Vec<f32> = (0..w.len())
+            .map(|i| ours[panels.at(i / conv.outputs, i % conv.outputs)])
+            .collect();
+        let expected: Vec<f64> = dw.iter().map(|v| times * v).collect();
+        close(&unpacked, &expected).unwrap();
     }
-    let unpacked: Vec<f32> = (0..w.len())
-        .map(|i| ours[panels.at(i / conv.outputs, i % conv.outputs)])
-        .collect();
-    close(&unpacked, &dw).unwrap();
     assert!(
         (0..conv.taps()).all(|row| {
             let (last, stride, real) = panels.panel(panels.count() - 1);

@@ -10,9 +10,8 @@ use super::golden::{json, largest};
 use super::{Deviation, Row};
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
-use hw_kernels::Padding;
 use hw_models::weights::{Contents, StoredTensor};
-use hw_models::{Initializer, Layer, Mode, ModelSpec, Network, zoo};
+use hw_models::{Mode, ModelSpec, Network, zoo};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -89,25 +88,8 @@ pub(super) fn wavelets() -> Result<Row> {
 
 /// The layers of lenet5-1998 that no other network has.
 pub(super) fn pad_and_subsample() -> Result<Row> {
-    let padding = Padding {
-        top: 1,
-        bottom: 2,
-        left: 1,
-        right: 3,
-    };
-    let bias = true;
-    let spec = ModelSpec {
-        name: "subsample".into(),
-        input: [2, 5, 6],
-        classes: 3,
-        init: Initializer::Torch,
-        layers: vec![
-            Layer::Pad { padding },
-            Layer::Subsample { kernel: 2 },
-            Layer::Flatten,
-            Layer::Dense { units: 3, bias },
-        ],
-    };
+    let fixture: serde_json::Value = json("models/subsample.json")?;
+    let spec = serde_json::from_value(fixture["model"].clone())?;
     Ok(layers(
         "padding, trainable subsampling",
         "LeCun et al. 1998",

@@ -23,3 +23,23 @@ pub fn noise(count: usize) -> Vec<f32> {
     };
     (0..count).map(next).collect()
 }
+
+/// Tests that call `works(name)` for every network of the bench.
+#[macro_export]
+macro_rules! test_every_network {
+    ($works:ident) => {
+        $crate::test_every_network!($works;
+            lenet5_trains_and_answers "lenet5",
+            bn_cnn_trains_and_answers "bn-cnn",
+            residual_trains_and_answers "residual",
+            resnet50_trains_and_answers "resnet50",
+            custom_vgg_trains_and_answers "custom-vgg",
+        );
+    };
+    ($works:ident; $($test:ident $name:literal,)*) => {
+        $(#[test]
+        fn $test() -> anyhow::Result<()> {
+            $works($name)
+        })*
+    };
+}

@@ -310,28 +310,5 @@ mod tests {
         Ok(())
     }
 
-    #[test]
-    fn lenet5_trains_and_answers() -> Result<()> {
-        works("lenet5")
-    }
-
-    #[test]
-    fn bn_cnn_trains_and_answers() -> Result<()> {
-        works("bn-cnn")
-    }
-
-    #[test]
-    fn residual_trains_and_answers() -> Result<()> {
-        works("residual")
-    }
-
-    #[test]
-    fn resnet50_trains_and_answers() -> Result<()> {
-        works("resnet50")
-    }
-
-    #[test]
-    fn custom_vgg_trains_and_answers() -> Result<()> {
-        works("custom-vgg")
-    }
+    rust_peers::test_every_network!(works);
 }

@@ -11,7 +11,9 @@ use crate::progress::Progress;
 use anyhow::{Context, Result, anyhow};
 use hw_core::CancelToken;
 use hw_data::Split;
+use hw_train::run::EVENTS;
 use hw_train::{Event, Experiment, RunOptions, TrainConfig};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -60,6 +62,8 @@ struct Task {
     bytes: u64,
     /// Equal runs have equal keys and are never run at the same time.
     key: String,
+    /// Whether an earlier call finished it, so that only its results are to be read.
+    finished: bool,
 }
 
 /// What is to be done, what is being done, and what came of it.
@@ -68,6 +72,8 @@ struct Board {
     running: Vec<(String, u64)>,
     results: Vec<JobResult>,
     stopped: bool,
+    /// Keys of what earlier calls finished.
+    finished: HashSet<String>,
 }
 
 impl Executor<'_> {
@@ -102,11 +108,13 @@ impl Executor<'_> {
     }
 
     fn board(&self, jobs: &[Job]) -> Board {
+        let finished = finished_runs(&self.out.join("runs"));
         let mut board = Board {
             waiting: Vec::new(),
             running: Vec::new(),
             results: jobs.iter().map(JobResult::new).collect(),
             stopped: false,
+            finished: HashSet::new(),
         };
         for (index, job) in jobs.iter().enumerate() {
             if let Some(problem) = &job.problem {
@@ -128,6 +136,10 @@ impl Executor<'_> {
                     .extend(seeds.map(|c| self.task(index, job, None, c.clone())));
             }
         }
+        for task in &mut board.waiting {
+            task.finished = finished.contains(&task.key);
+        }
+        board.finished = finished;
         board
     }
 
@@ -138,8 +150,9 @@ impl Executor<'_> {
             search,
             seconds: lock(&self.estimator).seconds(&config, job.network.as_ref()),
             bytes: network.map_or(0, |network| super::estimate::bytes(network, config.batch)),
-            key: serde_json::to_string(&config).unwrap_or_default(),
+            key: key(&config),
             config,
+            finished: false,
         }
     }
 
@@ -161,7 +174,8 @@ impl Executor<'_> {
         changed.notify_all();
     }
 
-    /// The longest task that can start now; waits for one; `None` when all is done or stopped.
+    /// The task to start now: what is finished, so that a call that is soon stopped reports it, else
+    /// the longest; waits for one; `None` when all is done or stopped.
     fn next(&self, board: &Mutex<Board>, changed: &Condvar) -> Option<Task> {
         let mut board = lock(board);
         loop {
@@ -193,7 +207,10 @@ impl Executor<'_> {
         let free = |task: &Task| board.running.iter().all(|(key, _)| *key != task.key);
         let ready = board.waiting.iter().enumerate();
         let ready = ready.filter(|(_, task)| fits(task) && free(task));
-        let longest = ready.max_by(|(_, a), (_, b)| a.seconds.total_cmp(&b.seconds));
+        let longest = ready.max_by(|(_, a), (_, b)| {
+            let order = a.finished.cmp(&b.finished);
+            order.then(a.seconds.total_cmp(&b.seconds))
+        });
         longest.map(|(index, _)| index)
     }
 
@@ -240,7 +257,9 @@ impl Executor<'_> {
                     learning_rate: best,
                     ..config.clone()
                 };
-                board.waiting.push(self.task(task.job, job, None, config));
+                let mut task = self.task(task.job, job, None, config);
+                task.finished = board.finished.contains(&task.key);
+                board.waiting.push(task);
             }
         }
     }
@@ -327,6 +346,28 @@ enum Done {
     Seed(Box<RunResult>),
     /// Validation accuracy of a learning rate.
     Rate(f64),
+}
+
+/// What makes two runs equal.
+fn key(config: &TrainConfig) -> String {
+    serde_json::to_string(config).unwrap_or_default()
+}
+
+/// The keys of the complete runs in `folder`. Whether a run really is of this data is found out when it
+/// is opened.
+fn finished_runs(folder: &Path) -> HashSet<String> {
+    let runs = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let finished = |run: &Path| {
+        let log = std::fs::read_to_string(run.join(EVENTS)).ok()?;
+        let last = serde_json::from_str::<Event>(log.lines().last()?).ok()?;
+        matches!(last, Event::Finished { .. }).then_some(())
+    };
+    runs.filter_map(|run| {
+        let run = run.path();
+        finished(&run)?;
+        Some(key(&hw_train::read_config(&run).ok()?))
+    })
+    .collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -459,6 +500,14 @@ mod tests {
                 .all(|&n| n > 10.0 && n <= 100.0)
         );
         assert!(of("a").scale().contains("200 of "), "{}", of("a").scale());
+        // What is finished is known to be, and comes before longer runs that are not.
+        let mut board = executor.board(&jobs);
+        let seeds = |task: &&Task| task.search.is_none() && jobs[task.job].decl.id != "diverges";
+        assert!(board.waiting.iter().filter(seeds).all(|task| task.finished));
+        assert_eq!(board.waiting.iter().filter(seeds).count(), 4);
+        board.waiting[0].finished = false;
+        board.waiting[0].seconds = 1e9;
+        assert!(executor.longest(&board).unwrap() > 0);
         // Again: everything is there already.
         let again = executor.run(&jobs).unwrap();
         assert_eq!(

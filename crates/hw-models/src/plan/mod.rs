@@ -121,11 +121,17 @@ impl TrainPlan {
     /// # Errors
     /// [`ModelError::Tensor`] when a tensor cannot be read.
     pub fn load(&mut self, network: &Network) -> Result<()> {
-        let mut values = std::collections::HashMap::new();
-        for (name, var) in network.parameters() {
-            values.insert(name.as_str(), var.flatten_all()?.to_vec1::<f32>()?);
+        self.weights.fill(0.0);
+        let slots = self.engine.graph.slots.iter();
+        let known = network.parameters().iter();
+        let known: std::collections::HashMap<_, _> = known.map(|(name, var)| (name, var)).collect();
+        // One tensor at a time: a copy of all would be as large as the network.
+        for slot in slots {
+            if let Some(var) = known.get(&slot.name) {
+                let values = var.flatten_all()?.to_vec1::<f32>()?;
+                slot.pack(&values, &mut self.weights);
+            }
         }
-        self.weights = self.pack(|name| values.get(name).map(Vec::as_slice));
         for (name, var) in network.buffers() {
             let at = self
                 .engine

@@ -469,6 +469,20 @@ fn sizes_beyond_all_memory_are_refused_by_name_and_not_counted_wrongly() {
         message.contains("fc2") && message.contains("[1000000, 1000000]"),
         "{message}"
     );
+    // Layers that would fill all memory before they could be counted.
+    for (model, setting, value, most) in [
+        ("residual", "units", "99999999", "0 to 16"),
+        ("wavemix-lite", "blocks", "99999999", "0 to 256"),
+        ("wavemix-lite", "levels", "99", "0 to 10"),
+    ] {
+        let message = refuse(model, setting, value);
+        assert!(
+            message.contains(setting) && message.contains(most),
+            "{message}"
+        );
+    }
+    let message = refuse("wavemix-lite", "mult", "18446744073709551615");
+    assert!(message.contains("too large"), "{message}");
     let pad = Padding {
         left: usize::MAX,
         ..Padding::default()

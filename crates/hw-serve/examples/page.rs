@@ -7,11 +7,22 @@
 
 use hw_serve::{Server, Settings, asked_to_stop};
 use std::error::Error;
+use std::process::ExitCode;
 
 /// Where the page is unless told otherwise.
 const PORT: u16 = 8080;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let asked = std::env::args().nth(1).map(|port| port.parse::<u16>());
     let asked = match asked {
         Some(Err(_)) => return Err("expected a port, 8081 say, or nothing".into()),

@@ -95,9 +95,7 @@ impl CheckpointModel {
                 network.forward(&images, Mode::Eval)?
             }
         };
-        let temperature = self.trained.temperature.unwrap_or(1.0);
-        let logits = (logits / f64::from(temperature))?;
-        Ok(hw_kernels::softmax(&logits)?.to_vec2()?)
+        Ok(self.trained.probabilities(&logits)?.to_vec2()?)
     }
 
     /// What each pixel's ink did to (logit `class` - mean of all logits), as far as its gradient tells:

@@ -12,7 +12,7 @@ use crate::optimizer::OptimizerState;
 use crate::provenance::{DataStamp, Versions};
 use crate::schedule::Plateau;
 use crate::stopping::BestSoFar;
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use hw_models::Network;
 use hw_models::weights::{self, Contents, STATE_PREFIX, StoredTensor};
 use serde::de::DeserializeOwned;
@@ -232,6 +232,17 @@ pub struct Trained {
     pub temperature: Option<f32>,
     /// The file it came from.
     pub path: PathBuf,
+}
+
+impl Trained {
+    /// Probabilities `[n, classes]` of logits `[n, classes]`, calibrated where a temperature is known.
+    ///
+    /// # Errors
+    /// [`TrainError::Tensor`] when `logits` is no such tensor.
+    pub fn probabilities(&self, logits: &Tensor) -> Result<Tensor> {
+        let temperature = f64::from(self.temperature.unwrap_or(1.0));
+        Ok(hw_kernels::softmax(&(logits / temperature)?)?)
+    }
 }
 
 /// Opens the weights to use: `path` is a run's folder (its best weights, or the last if the run is

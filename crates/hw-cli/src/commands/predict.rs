@@ -177,9 +177,7 @@ fn probabilities(
     let shape = [count, channels, height, width];
     let logits = Frozen::new(network)?.logits(&pixels, shape)?;
     let logits = Tensor::from_vec(logits, (count, network.spec().classes), network.device())?;
-    let temperature = trained.temperature.unwrap_or(1.0);
-    let logits = (logits / f64::from(temperature))?;
-    Ok(hw_kernels::softmax(&logits)?.to_vec2()?)
+    Ok(trained.probabilities(&logits)?.to_vec2()?)
 }
 
 fn best(row: &[f32], trained: &Trained, top: usize) -> Vec<Guess> {

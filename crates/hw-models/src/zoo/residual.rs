@@ -1,6 +1,6 @@
 //! The residual network of emnist-ablation ("Our Model (Residual)").
 
-use super::settings::recipe;
+use super::settings::{Count, recipe};
 use crate::init::Initializer;
 use crate::spec::{Border, Layer, ModelSpec};
 use hw_kernels::Activation;
@@ -9,7 +9,7 @@ recipe! {
     /// A convolutional stem, `units` residual units of doubling width, two affine layers.
     pub struct Residual {
         /// Residual units, each of twice the filters of the one before: 64, 128, 256, 512 ...
-        pub units: usize = 3,
+        pub units: Count<16> = Count(3),
         /// The nonlinearity everywhere.
         pub activation: Activation = Activation::Relu,
         /// Dropout after the stem and after each unit.
@@ -31,9 +31,8 @@ recipe! {
             Layer::avg_pool(2),
         ];
         let mut channels = 32;
-        for unit in 0..self.units {
-            // 2^6 filters; no image is large enough for more than a dozen halvings.
-            let filters = 64usize << unit.min(24);
+        for unit in 0..self.units.0 {
+            let filters = 64usize << unit;
             layers.push(block(channels, filters, self.activation));
             layers.push(act());
             layers.push(Layer::Dropout { rate: self.dropout });

@@ -30,6 +30,28 @@ pub trait Recipe: Default {
     fn spec(&self, input: [usize; 3], classes: usize) -> ModelSpec;
 }
 
+/// How many layers of a kind: a setting of at most `MOST`, since every layer is written down before
+/// anything can say that they are too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count<const MOST: usize>(pub usize);
+
+impl<const MOST: usize> std::fmt::Display for Count<MOST> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<const MOST: usize> std::str::FromStr for Count<MOST> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let count = text.parse().ok().filter(|count| *count <= MOST);
+        count
+            .map(Self)
+            .ok_or_else(|| format!("expected 0 to {MOST}"))
+    }
+}
+
 /// Declares a recipe's settings: the struct, its defaults, and their names for [`Recipe`].
 macro_rules! recipe {
     (

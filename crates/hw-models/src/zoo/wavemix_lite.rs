@@ -1,6 +1,6 @@
 //! WaveMix-Lite (Jeevan & Sethi 2022, "WaveMix: Resource-efficient Token Mixing for Images").
 
-use super::settings::recipe;
+use super::settings::{Count, recipe};
 use crate::init::Initializer;
 use crate::spec::{Border, Layer, ModelSpec};
 use hw_kernels::{Activation, Padding};
@@ -12,9 +12,9 @@ recipe! {
         /// Channels of every block, a multiple of 4.
         pub channels: usize = 128,
         /// Blocks.
-        pub blocks: usize = 7,
+        pub blocks: Count<256> = Count(7),
         /// Levels of the wavelet transform; each halves the maps once more, and they must stay even.
-        pub levels: usize = 1,
+        pub levels: Count<10> = Count(1),
         /// Hidden channels of a block's pointwise layers, as a multiple of its channels.
         pub mult: usize = 2,
         /// Dropout between them.
@@ -36,7 +36,7 @@ recipe! {
             connections: None,
         };
         let mut layers = vec![stem(self.channels / 2), stem(self.channels)];
-        for _ in 0..self.blocks {
+        for _ in 0..self.blocks.0 {
             layers.push(self.block());
         }
         layers.extend([Layer::GlobalAvgPool, Layer::dense(classes)]);
@@ -65,7 +65,7 @@ impl WavemixLite {
     /// brought back to this level's size. All levels but the first end in half the channels.
     fn level(&self, level: usize) -> Vec<Layer> {
         let mut layers = vec![Layer::Haar { low_only: false }];
-        if level < self.levels {
+        if level < self.levels.0 {
             let mut deeper = vec![Layer::Haar { low_only: true }];
             deeper.extend(self.level(level + 1));
             layers = vec![Layer::Concat {
@@ -80,7 +80,7 @@ impl WavemixLite {
         };
         let rate = self.dropout;
         layers.extend([
-            Layer::conv(self.channels * self.mult, 1, Border::Valid),
+            Layer::conv(self.channels.saturating_mul(self.mult), 1, Border::Valid),
             Layer::activation(Activation::Gelu),
             Layer::Dropout { rate },
             Layer::conv(self.channels, 1, Border::Valid),

@@ -1,14 +1,17 @@
 //! Which weights a run keeps, and when it stops.
 
 use crate::support::{complete, config, digits, experiment};
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use hw_data::{Loader, LoaderConfig, SplitIndices};
+use hw_models::Frozen;
 use hw_models::weights::{self, STATE_PREFIX};
 use hw_train::checkpoint::{self, BEST, LAST};
-use hw_train::{EarlyStopping, EpochRecord, Experiment, Monitor, Score, TrainConfig, evaluate};
+use hw_train::{
+    EarlyStopping, EpochRecord, Experiment, Monitor, Score, TrainConfig, calibrate, evaluate,
+};
 
-/// The score of the weights in `file` on the validation set, which is split off anew here.
-fn rescored(file: &std::path::Path, experiment: &Experiment) -> Score {
+/// The validation set, split off anew.
+fn held_out(experiment: &Experiment) -> Loader {
     let (data, config) = (digits(), experiment.config());
     let all: Vec<u32> = (0..data.len() as u32).collect();
     let split =
@@ -17,9 +20,54 @@ fn rescored(file: &std::path::Path, experiment: &Experiment) -> Score {
         batch: 250,
         ..LoaderConfig::default()
     };
-    let loader = Loader::new(data, split.validation.into(), settings).unwrap();
+    Loader::new(data, split.validation.into(), settings).unwrap()
+}
+
+/// The score of the weights in `file` on the validation set.
+fn rescored(file: &std::path::Path, experiment: &Experiment) -> Score {
     let trained = checkpoint::open(file, &Device::Cpu).unwrap();
-    evaluate::score(&trained.network, &loader).unwrap()
+    evaluate::score(&trained.network, &held_out(experiment)).unwrap()
+}
+
+#[test]
+fn the_kept_weights_come_with_the_temperature_that_fits_what_was_held_out() {
+    let experiment = experiment(stopping_early(Monitor::ValAccuracy));
+    let (folder, _) = complete(&experiment);
+    let path = folder.path().join(BEST);
+    let trained = checkpoint::open(&path, &Device::Cpu).unwrap();
+    let frozen = Frozen::new(&trained.network).unwrap();
+    let (mut logits, mut labels) = (Vec::new(), Vec::new());
+    for batch in held_out(&experiment).epoch(0, 0) {
+        logits.extend(frozen.logits(&batch.images, batch.shape).unwrap());
+        labels.extend(batch.labels);
+    }
+    let t = trained.temperature.unwrap();
+    assert_eq!(t, calibrate::temperature(&logits, 10, &labels));
+    assert!((t - 1.0).abs() > 0.01, "{t} shows nothing");
+
+    let logits = Tensor::from_vec(logits, (labels.len(), 10), &Device::Cpu).unwrap();
+    let ours = trained.probabilities(&logits).unwrap();
+    for (row, logits) in ours
+        .to_vec2::<f32>()
+        .unwrap()
+        .iter()
+        .zip(logits.to_vec2::<f32>().unwrap())
+    {
+        // The ratio of two probabilities is e^(their logits' distance / t).
+        let distance = (row[3] / row[7]).ln() - (logits[3] - logits[7]) / t;
+        assert!(distance.abs() < 1e-3, "{distance}");
+    }
+
+    let mut contents = weights::read(&path).unwrap();
+    contents.metadata.insert("temperature".into(), 0.0.into());
+    weights::write(&path, &contents).unwrap();
+    let message = checkpoint::open(&path, &Device::Cpu)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains(BEST) && message.contains("not above 0"),
+        "{message}"
+    );
 }
 
 fn stopping_early(monitor: Monitor) -> TrainConfig {

@@ -318,6 +318,7 @@ Examples:
       --val-fraction 0 --out runs/paper
   hw train --model lenet5 --dataset emnist-balanced --epochs 50 --patience 5 --out runs/balanced
   hw train --config runs/first/config.json --seed 2 --out runs/second
+  hw train --model bn-cnn --dataset mnist --teacher runs/large --out runs/taught
   hw train --resume runs/first
 
 Ctrl-C stops at the next step with everything saved; --resume goes on to the same bits as if it had
@@ -418,6 +419,16 @@ pub(crate) struct RunArgs {
     /// Share of the target that is spread over all classes [default: 0]
     #[arg(long, value_name = "X", value_parser = fraction::<f32>)]
     pub(crate) label_smoothing: Option<f32>,
+    /// Learn from this network's answers too: a run's folder or checkpoint with the same classes
+    /// and pixels (Hinton, Vinyals & Dean 2015)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) teacher: Option<PathBuf>,
+    /// The share of the teacher's answers in the loss [default: 0.9]
+    #[arg(long, value_name = "X", value_parser = share, requires = "teacher")]
+    pub(crate) teacher_weight: Option<f32>,
+    /// How much the classes that the teacher thinks unlikely count, 1 as they are [default: 2]
+    #[arg(long, value_name = "T", value_parser = above_zero, requires = "teacher")]
+    pub(crate) teacher_temperature: Option<f32>,
     /// Score and keep a moving average of the weights with this decay, 0.999 say
     #[arg(long, value_name = "DECAY", value_parser = fraction::<f32>)]
     pub(crate) ema: Option<f32>,
@@ -758,6 +769,13 @@ fn fraction<T: std::str::FromStr + Copy + Into<f64>>(text: &str) -> Result<T, St
     match text.parse::<T>() {
         Ok(number) if (0.0..1.0).contains(&number.into()) => Ok(number),
         _ => Err("expected a number from 0 up to, but not including, 1".into()),
+    }
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(number) if (0.0..=1.0).contains(&number) => Ok(number),
+        _ => Err("expected a number from 0 to 1".into()),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::args::{Emnist, RunArgs};
 use crate::failure::Usage;
 use anyhow::{Context, Result};
-use hw_train::{EarlyStopping, Optimizer, TrainConfig};
+use hw_train::{EarlyStopping, Optimizer, Teacher, TrainConfig};
 use std::path::Path;
 
 /// The configuration that the options and the config file together ask for: an option beats the
@@ -32,6 +32,13 @@ pub(crate) fn train_config(args: &RunArgs, emnist: Option<Emnist>) -> Result<Tra
     replace(&mut config.warmup, &args.warmup);
     replace(&mut config.loss, &args.loss);
     replace(&mut config.loss.label_smoothing, &args.label_smoothing);
+    if let Some(path) = &args.teacher {
+        config.teacher = Some(Teacher::at(path)?);
+    }
+    if let Some(teacher) = &mut config.teacher {
+        replace(&mut teacher.weight, &args.teacher_weight);
+        replace(&mut teacher.temperature, &args.teacher_temperature);
+    }
     replace(&mut config.sampling, &args.sampling.map(Into::into));
     model(args, &mut config)?;
     if let Some(monitor) = args.monitor {

@@ -4,6 +4,7 @@ use crate::error::{Result, TrainError};
 use crate::loss::Loss;
 use crate::optimizer::Optimizer;
 use crate::schedule::Schedule;
+use crate::teacher::Teacher;
 use hw_data::{Augment, DatasetId, EmnistEdition, Preprocess, Sampling};
 use hw_models::{Initializer, ModelSpec, zoo};
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,9 @@ pub struct TrainConfig {
     /// What is minimised.
     #[serde(skip_serializing_if = "is_default")]
     pub loss: Loss,
+    /// Another network whose answers are learned from, besides the labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<Teacher>,
     /// Decay of a moving average of the weights; it is then the average that is scored and kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ema: Option<f32>,
@@ -119,6 +123,7 @@ impl Default for TrainConfig {
             schedule: Schedule::default(),
             warmup: 0.0,
             loss: Loss::default(),
+            teacher: None,
             ema: None,
             batch: 128,
             sampling: Sampling::Epoch,
@@ -220,6 +225,9 @@ impl TrainConfig {
             return refuse("model_options", "set".into(), expected);
         }
         self.loss.check()?;
+        if let Some(teacher) = &self.teacher {
+            teacher.check()?;
+        }
         self.schedule.check(self.val_fraction > 0.0)?;
         if let Some(augment) = &self.augment {
             augment.check()?;

@@ -42,6 +42,7 @@ pub mod range_test;
 pub mod run;
 pub mod schedule;
 pub mod stopping;
+pub mod teacher;
 
 pub use checkpoint::{Progress, Stamp, Trained};
 pub use config::{EarlyStopping, Monitor, TrainConfig};
@@ -53,3 +54,4 @@ pub use optimizer::{Optimizer, OptimizerState};
 pub use provenance::{DataStamp, Machine, Versions};
 pub use run::{Outcome, RunOptions};
 pub use schedule::Schedule;
+pub use teacher::Teacher;

@@ -75,6 +75,13 @@ impl Experiment {
         observer: &mut dyn FnMut(usize),
     ) -> Result<RangeCurve> {
         range.check()?;
+        if let Some(teacher) = &self.config.teacher {
+            return Err(TrainError::Config {
+                field: "the teacher".into(),
+                value: format!("run {}", teacher.run),
+                expected: "absent: a range test looks at the loss of the labels only".into(),
+            });
+        }
         let network = Network::new(&self.spec, self.config.seed, device)?;
         let mut optimizer = OptimizerState::new(self.config.optimizer, network.parameters());
         let (rule, batch) = (self.config.optimizer, self.config.batch);

@@ -10,12 +10,13 @@ use crate::experiment::{CONFIG, Experiment};
 use crate::optimizer::OptimizerState;
 use crate::planned::{Planned, loss_function};
 use crate::provenance::Machine;
+use crate::teacher::Teaching;
 use candle_core::Device;
 use hw_core::{CancelToken, Rng};
 use hw_data::Batch;
 use hw_models::{Mode, Network};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// File of a run's event log.
@@ -37,6 +38,9 @@ pub struct RunOptions<'a> {
     pub checkpoint_every: Duration,
     /// Where the tensors live.
     pub device: Device,
+    /// The teacher's weights, a checkpoint or a run's folder, where the configuration names a
+    /// [teacher](crate::teacher) and the run's folder does not hold it yet.
+    pub teacher: Option<PathBuf>,
 }
 
 impl<'a> RunOptions<'a> {
@@ -47,6 +51,7 @@ impl<'a> RunOptions<'a> {
             observer,
             checkpoint_every: Duration::from_secs(60),
             device: Device::Cpu,
+            teacher: None,
         }
     }
 }
@@ -171,6 +176,8 @@ struct Trainer<'a, 'o> {
     optimizer: OptimizerState,
     /// Takes the steps where it can; network and optimizer are then behind, see [`Trainer::catch_up`].
     planned: Option<Planned>,
+    /// Whose answers it learns from, besides the labels.
+    teaching: Option<Teaching>,
     /// The averages of the weights, and a network to score them with.
     averaged: Option<(Averages, Network)>,
     progress: Progress,
@@ -257,6 +264,8 @@ impl<'a, 'o> Trainer<'a, 'o> {
         let averages = averaged.as_ref().map(|(averages, _)| averages);
         let rule = config.optimizer;
         let planned = Planned::new(&network, &optimizer, averages, rule, config.batch)?;
+        let source = options.teacher.as_ref();
+        let teaching = Teaching::find(&experiment.stamp, folder, source, &options.device)?;
         Ok(Self {
             experiment,
             folder,
@@ -264,6 +273,7 @@ impl<'a, 'o> Trainer<'a, 'o> {
             network,
             optimizer,
             planned,
+            teaching,
             averaged,
             progress,
             history,
@@ -393,7 +403,15 @@ impl<'a, 'o> Trainer<'a, 'o> {
             return self.tensor_step(batch, dropout_seed);
         };
         let loss = loss_function(&self.experiment.loss);
-        let result = planned.step(&batch.images, &batch.labels, dropout_seed, &*loss, rate);
+        let (images, labels) = (&batch.images, &batch.labels);
+        let result = match &self.teaching {
+            Some(teaching) => {
+                let answers = teaching.answers(images, batch.shape)?;
+                let loss = teaching.teacher().distilled(&*loss, &answers);
+                planned.step(images, labels, dropout_seed, &loss, rate)
+            }
+            None => planned.step(images, labels, dropout_seed, &*loss, rate),
+        };
         if !result.loss.is_finite() {
             self.catch_up()?;
             let (x, _) = tensors(batch, &self.network)?;
@@ -406,10 +424,17 @@ impl<'a, 'o> Trainer<'a, 'o> {
     /// A step on tensors: for other devices, and for layers that plans do not know.
     fn tensor_step(&mut self, batch: Batch, dropout_seed: u64) -> Result<(f32, u64)> {
         let labels = batch.labels.clone();
+        let teaching = self.teaching.as_ref();
+        let answers = teaching.map(|teaching| teaching.answers(&batch.images, batch.shape));
+        let answers = answers.transpose()?;
         let (x, y) = tensors(batch, &self.network)?;
         let mode = Mode::Train { dropout_seed };
         let logits = self.network.forward(&x, mode)?;
-        let loss = hw_kernels::softmax_loss(&logits, &y, &self.experiment.loss)?;
+        let mut loss = hw_kernels::softmax_loss(&logits, &y, &self.experiment.loss)?;
+        if let (Some(teaching), Some(answers)) = (teaching, answers) {
+            let teacher = teaching.teacher();
+            loss = teacher.distilled_tensor(&loss, &logits, &answers)?;
+        }
         let value = loss.to_scalar::<f32>()?;
         if !value.is_finite() {
             return Err(self.diverged(&x, mode, value)?);

@@ -1,6 +1,7 @@
 //! How long a run should take and how much memory it needs: a first guess from its arithmetic, then
 //! from what earlier runs on this machine took.
 
+use super::jobs::Job;
 use super::scale::seconds_an_image;
 use hw_models::ModelSpec;
 use hw_train::{Outcome, TrainConfig};
@@ -43,26 +44,30 @@ impl Estimator {
             hw_core::files::sha256_hex(text.as_bytes())[..8].to_string()
         });
         format!(
-            "{}/{}/{}/{}",
+            "{}/{}/{}/{}{}",
             config.model,
             spec.unwrap_or_default(),
             config.batch,
-            config.preprocess.steps.len()
+            config.preprocess.steps.len(),
+            if config.teacher.is_some() {
+                "/taught"
+            } else {
+                ""
+            }
         )
     }
 
-    /// Expected seconds of a whole run whose network is `network` unless the configuration has its
-    /// own.
-    pub(crate) fn seconds(&self, config: &TrainConfig, network: Option<&ModelSpec>) -> f64 {
+    /// Expected seconds of a whole run of `job`.
+    pub(crate) fn seconds(&self, config: &TrainConfig, job: &Job) -> f64 {
         let all = self.images.get(&config.dataset.to_string()).copied();
         let all = all.unwrap_or(USUAL) as f64 * (1.0 - config.val_fraction);
         let each = config.limit.map_or(all, |limit| all.min(limit as f64));
         let an_image = match self.rates.get(&Self::key(config)) {
             Some(rate) => 1.0 / rate,
             None => {
-                let network = config.spec.as_ref().or(network);
+                let network = config.spec.as_ref().or(job.network.as_ref());
                 let guess = network.and_then(|spec| seconds_an_image(spec, config.batch));
-                guess.unwrap_or(1e-4)
+                guess.unwrap_or(1e-4) + job.teacher_seconds
             }
         };
         OVERHEAD + each * config.epochs as f64 * an_image

@@ -62,6 +62,8 @@ struct Task {
     bytes: u64,
     /// Equal runs have equal keys and are never run at the same time.
     key: String,
+    /// The key of the run that must be over before.
+    teacher: Option<String>,
     /// Whether an earlier call finished it, so that only its results are to be read.
     finished: bool,
 }
@@ -145,12 +147,15 @@ impl Executor<'_> {
 
     fn task(&self, index: usize, job: &Job, search: Option<usize>, config: TrainConfig) -> Task {
         let network = config.spec.as_ref().or(job.network.as_ref());
+        let mut teachers = job.teachers.iter();
+        let teacher = teachers.find(|teacher| teacher.seed == config.seed);
         Task {
             job: index,
             search,
-            seconds: lock(&self.estimator).seconds(&config, job.network.as_ref()),
+            seconds: lock(&self.estimator).seconds(&config, job),
             bytes: network.map_or(0, |network| super::estimate::bytes(network, config.batch)),
             key: key(&config),
+            teacher: teacher.map(key),
             config,
             finished: false,
         }
@@ -206,7 +211,12 @@ impl Executor<'_> {
         };
         let free = |task: &Task| board.running.iter().all(|(key, _)| *key != task.key);
         let ready = board.waiting.iter().enumerate();
-        let ready = ready.filter(|(_, task)| fits(task) && free(task));
+        let taught = |task: &Task| {
+            let waiting = board.waiting.iter().map(|other| &other.key);
+            let mut open = waiting.chain(board.running.iter().map(|(key, _)| key));
+            !open.any(|key| Some(key) == task.teacher.as_ref())
+        };
+        let ready = ready.filter(|(_, task)| fits(task) && free(task) && taught(task));
         let longest = ready.max_by(|(_, a), (_, b)| {
             let order = a.finished.cmp(&b.finished);
             order.then(a.seconds.total_cmp(&b.seconds))
@@ -328,6 +338,8 @@ impl Executor<'_> {
         };
         let mut options = RunOptions::new(&mut observer);
         options.cancel = self.cancel.clone();
+        let teacher = config.teacher.as_ref();
+        options.teacher = teacher.map(|teacher| self.out.join("runs").join(&teacher.run));
         let outcome = experiment
             .complete(&folder, options)
             .with_context(|| format!("training in {}", folder.display()))?;

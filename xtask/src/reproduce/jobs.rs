@@ -1,13 +1,13 @@
 //! From a paper and a profile to configurations: which runs, on which data, at which scale.
 
 use super::data::DataCache;
-use super::paper::{Paper, RunDecl, Scale};
+use super::paper::{Paper, RunDecl, Scale, TeacherDecl};
 use super::scale;
 use crate::args::ReproduceArgs;
 use anyhow::{Context, Result, bail};
-use hw_data::{DatasetId, Preprocess};
+use hw_data::{DatasetId, Preprocess, Split};
 use hw_models::ModelSpec;
-use hw_train::{Monitor, TrainConfig};
+use hw_train::{Experiment, Monitor, Teacher, TrainConfig};
 use serde_json::Value;
 use std::collections::HashSet;
 
@@ -27,6 +27,10 @@ pub(crate) struct Job {
     pub(crate) of_images: Option<usize>,
     /// The network as the document has it.
     pub(crate) network: Option<ModelSpec>,
+    /// The teachers' configurations, one for each of `configs`; none without a teacher.
+    pub(crate) teachers: Vec<TrainConfig>,
+    /// Seconds that asking the teacher takes for an image on one core of the reference machine.
+    pub(crate) teacher_seconds: f64,
     /// Test images at most.
     pub(crate) test_images: Option<usize>,
     /// Why it cannot run, if it cannot.
@@ -86,10 +90,19 @@ impl Selection {
     }
 
     fn runs(&self, paper: &Paper) -> HashSet<String> {
-        match &self.item {
+        let mut runs = match &self.item {
             Some(item) => paper.runs_of(item),
             None => paper.runs.iter().map(|run| run.id.clone()).collect(),
+        };
+        // Teachers come before those who learn from them, and may have teachers themselves.
+        for run in paper.runs.iter().rev() {
+            if let Some(teacher) = &run.teacher
+                && runs.contains(&run.id)
+            {
+                runs.insert(teacher.run.clone());
+            }
         }
+        runs
     }
 }
 
@@ -103,7 +116,7 @@ pub(crate) fn plan(
     args: &ReproduceArgs,
     data: &DataCache,
 ) -> Result<Vec<Job>> {
-    let mut jobs = Vec::new();
+    let mut jobs: Vec<Job> = Vec::new();
     for (index, paper) in papers
         .iter()
         .enumerate()
@@ -112,7 +125,11 @@ pub(crate) fn plan(
         let scale = scale_of(paper, args)?;
         let wanted = selection.runs(paper);
         for decl in paper.runs.iter().filter(|run| wanted.contains(&run.id)) {
-            let job = job(index, decl, &scale, data);
+            let teacher = decl.teacher.as_ref().and_then(|teacher| {
+                let mut own = jobs.iter().filter(|job| job.paper == index);
+                own.find(|job| job.decl.id == teacher.run)
+            });
+            let job = job(index, decl, teacher, &scale, data);
             jobs.push(job.unwrap_or_else(|error| Job::broken(index, decl, &error)));
         }
     }
@@ -147,13 +164,21 @@ impl Job {
             shrunk: Vec::new(),
             of_images: None,
             network: None,
+            teachers: Vec::new(),
+            teacher_seconds: 0.0,
             test_images: None,
             problem: Some(format!("{error:#}")),
         }
     }
 }
 
-fn job(paper: usize, decl: &RunDecl, scale: &Scale, data: &DataCache) -> Result<Job> {
+fn job(
+    paper: usize,
+    decl: &RunDecl,
+    teacher: Option<&Job>,
+    scale: &Scale,
+    data: &DataCache,
+) -> Result<Job> {
     let missing = || format!("run {} is not complete", decl.id);
     let named = decl.dataset.clone().with_context(missing)?;
     let dataset = data.used(&named);
@@ -179,11 +204,13 @@ fn job(paper: usize, decl: &RunDecl, scale: &Scale, data: &DataCache) -> Result<
     };
     let images_of =
         |config: &TrainConfig| train - (train as f64 * config.val_fraction).round() as usize;
+    let teacher_seconds = teacher.and_then(seconds_to_ask).unwrap_or(0.0);
     let fitted = scale::Wanted {
         config: base.clone(),
         network: &smaller,
         images: train,
         share: decl.share.unwrap_or(1.0),
+        teacher_seconds,
     };
     let (fitted, words) = scale::fit(fitted, scale)?;
     shrunk.extend(words);
@@ -195,15 +222,22 @@ fn job(paper: usize, decl: &RunDecl, scale: &Scale, data: &DataCache) -> Result<
     }
     let search = decl.tune.iter().flatten();
     let search = search.map(|&learning_rate| search_run(&fitted, learning_rate, scale, train));
+    let mut configs: Vec<TrainConfig> = (1..=scale.seeds)
+        .map(|seed| TrainConfig {
+            seed,
+            ..fitted.clone()
+        })
+        .collect();
+    let teachers = teacher.map_or(Vec::new(), |job| job.configs.clone());
+    if let Some(decl) = &decl.teacher {
+        learn_from(&mut configs, &teachers, decl, data)?;
+    }
     Ok(Job {
         paper,
         search: search.collect(),
-        configs: (1..=scale.seeds)
-            .map(|seed| TrainConfig {
-                seed,
-                ..fitted.clone()
-            })
-            .collect(),
+        configs,
+        teachers,
+        teacher_seconds,
         epochs: fitted.epochs,
         full: fitted == base && test_images.is_none() && shrunk.is_empty(),
         decl: decl.clone(),
@@ -213,6 +247,39 @@ fn job(paper: usize, decl: &RunDecl, scale: &Scale, data: &DataCache) -> Result<
         test_images,
         problem: None,
     })
+}
+
+/// Seconds that the network of a job takes to answer an image.
+fn seconds_to_ask(job: &Job) -> Option<f64> {
+    let config = job.configs.first()?;
+    let network = config.spec.as_ref().or(job.network.as_ref())?;
+    // A step of training costs three passes.
+    Some(scale::seconds_an_image(network, config.batch)? / 3.0)
+}
+
+/// Names to each configuration the run of its teacher with the same seed.
+fn learn_from(
+    configs: &mut [TrainConfig],
+    teachers: &[TrainConfig],
+    decl: &TeacherDecl,
+    data: &DataCache,
+) -> Result<()> {
+    for (index, config) in configs.iter_mut().enumerate() {
+        let teacher = teachers.get(index);
+        let teacher = teacher.with_context(|| format!("its teacher {} cannot run", decl.run))?;
+        let train = data.get(&teacher.dataset, Split::Train)?;
+        let test = match teacher.probe {
+            Some(_) => Some(data.get(&teacher.dataset, Split::Test)?),
+            None => None,
+        };
+        config.teacher = Some(Teacher {
+            run: Experiment::new(teacher.clone(), train, test)?.id().into(),
+            weight: decl.weight,
+            temperature: decl.temperature,
+        });
+        config.check()?;
+    }
+    Ok(())
 }
 
 /// One learning rate of a search: one seed, validated and never tested.

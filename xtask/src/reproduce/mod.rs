@@ -242,7 +242,7 @@ fn seconds(job: &Job, estimator: &Estimator) -> f64 {
     job.search
         .iter()
         .chain(&job.configs)
-        .map(|config| estimator.seconds(config, job.network.as_ref()))
+        .map(|config| estimator.seconds(config, job))
         .sum()
 }
 
@@ -256,9 +256,7 @@ fn list(jobs: &[Job], estimator: &Estimator, papers: &[Paper], workers: Workers)
     for job in jobs {
         let configs = job.search.iter().chain(&job.configs);
         let new = configs.filter(|c| known.insert(serde_json::to_string(c).unwrap_or_default()));
-        let time: f64 = new
-            .map(|c| estimator.seconds(c, job.network.as_ref()))
-            .sum();
+        let time: f64 = new.map(|c| estimator.seconds(c, job)).sum();
         total += time;
         let images = job.configs.first().and_then(|config| config.limit);
         let images = images.map_or_else(|| "all".to_string(), |limit| limit.to_string());

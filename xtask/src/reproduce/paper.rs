@@ -119,6 +119,8 @@ pub(crate) struct RunDecl {
     /// Further fields of the config file: schedule, loss.
     #[serde(default)]
     pub(crate) train: Map<String, Value>,
+    /// The earlier run, seed by seed, whose answers it learns from too.
+    pub(crate) teacher: Option<TeacherDecl>,
     /// The run is meant for the sixth-scale EMNIST as for the published one: both are its own scale.
     #[serde(default)]
     pub(crate) sixth: bool,
@@ -126,6 +128,15 @@ pub(crate) struct RunDecl {
     pub(crate) share: Option<f64>,
     /// What the document leaves open, and what is assumed.
     pub(crate) note: Option<String>,
+}
+
+/// As in a config file, but naming a run of the same paper.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TeacherDecl {
+    pub(crate) run: String,
+    pub(crate) weight: f32,
+    pub(crate) temperature: f32,
 }
 
 fn initializer<'de, D: serde::Deserializer<'de>>(de: D) -> Result<Option<Initializer>, D::Error> {
@@ -494,6 +505,7 @@ impl Paper {
             run.preprocess = run.preprocess.take().or(base.preprocess);
             run.probe = run.probe.or(base.probe);
             run.share = run.share.or(base.share);
+            run.teacher = run.teacher.take().or(base.teacher);
             run.sixth |= base.sixth;
             let own = std::mem::replace(&mut run.train, base.train);
             run.train.extend(own);
@@ -503,7 +515,22 @@ impl Paper {
     }
 
     fn check(&self) -> Result<()> {
-        for run in &self.runs {
+        for (index, run) in self.runs.iter().enumerate() {
+            if let Some(teacher) = &run.teacher
+                && !self.runs[..index].iter().any(|run| run.id == teacher.run)
+            {
+                bail!(
+                    "run {}: its teacher \"{}\" names no earlier run",
+                    run.id,
+                    teacher.run
+                );
+            }
+            if run.teacher.is_some() && run.tune.is_some() {
+                bail!(
+                    "run {}: learning rates are not tuned with a teacher",
+                    run.id
+                );
+            }
             let missing = |what| format!("run {}: no {what}", run.id);
             run.model.as_ref().with_context(|| missing("model"))?;
             run.dataset.as_ref().with_context(|| missing("dataset"))?;

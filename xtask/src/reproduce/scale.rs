@@ -32,6 +32,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) images: usize,
     /// How many times the usual time it gets.
     pub(crate) share: f64,
+    /// Seconds that asking a teacher takes for an image.
+    pub(crate) teacher_seconds: f64,
 }
 
 /// Seconds of training an image on one core of the reference machine.
@@ -91,7 +93,11 @@ pub(crate) fn fit(wanted: Wanted<'_>, scale: &Scale) -> Result<(TrainConfig, Vec
             config.spec = Some(narrow(wanted.network, divisor));
             words.push(format!("width 1/{divisor}"));
         }
-        budget(&mut config, images, seconds / cost);
+        budget(
+            &mut config,
+            images,
+            seconds / (cost + wanted.teacher_seconds),
+        );
     }
     if let Some(most) = scale.epochs.filter(|most| *most < config.epochs) {
         config.epochs = most;
@@ -196,6 +202,7 @@ mod tests {
             network,
             images: 100_000,
             share: 1.0,
+            teacher_seconds: 0.0,
         }
     }
 

@@ -27,12 +27,12 @@ pub(super) const PIECE: usize = 4096;
 /// A loss of one image: reads the logits and the label, writes the gradient of the logits, gives
 /// the loss. The batch's loss is the mean of its images'.
 pub trait LossFunction: Sync {
-    /// The loss of one image and its gradient.
-    fn evaluate(&self, logits: &[f32], label: u32, gradient: &mut [f32]) -> f32;
+    /// The loss of the batch's image number `image` and its gradient.
+    fn evaluate(&self, image: usize, logits: &[f32], label: u32, gradient: &mut [f32]) -> f32;
 }
 
 impl<F: Fn(&[f32], u32, &mut [f32]) -> f32 + Sync> LossFunction for F {
-    fn evaluate(&self, logits: &[f32], label: u32, gradient: &mut [f32]) -> f32 {
+    fn evaluate(&self, _: usize, logits: &[f32], label: u32, gradient: &mut [f32]) -> f32 {
         self(logits, label, gradient)
     }
 }
@@ -1071,8 +1071,9 @@ impl Run<'_> {
         let rows = logits
             .chunks_exact(classes)
             .zip(gradient.chunks_exact_mut(classes));
-        for ((logits, gradient), &label) in rows.zip(&self.labels[chunk.images.clone()]) {
-            total += f64::from(self.loss.evaluate(logits, label, gradient));
+        for ((logits, gradient), image) in rows.zip(chunk.images.clone()) {
+            let label = self.labels[image];
+            total += f64::from(self.loss.evaluate(image, logits, label, gradient));
             gradient.iter_mut().for_each(|g| *g *= share);
             correct += u64::from(largest(logits) == label as usize);
         }

@@ -10,3 +10,4 @@ mod refusals;
 mod selection;
 mod streams;
 mod support;
+mod teaching;

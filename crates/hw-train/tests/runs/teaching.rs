@@ -1,0 +1,167 @@
+//! Runs that learn from another network's answers.
+
+use crate::support::{checkpoints, complete, config, digits, experiment};
+use hw_core::CancelToken;
+use hw_data::{Preprocess, Step};
+use hw_models::weights;
+use hw_train::checkpoint::{BEST, LAST};
+use hw_train::teacher::TEACHER;
+use hw_train::{Event, Experiment, Result, RunOptions, Teacher, TrainConfig, TrainError};
+use std::path::Path;
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// A finished run and the configuration of one that learns from it.
+fn taught(change: impl FnOnce(&mut TrainConfig)) -> (TempDir, TrainConfig) {
+    let (folder, _) = complete(&experiment(config()));
+    let mut config = TrainConfig {
+        model: "ann".into(),
+        epochs: 1,
+        teacher: Some(Teacher::at(folder.path()).unwrap()),
+        ..config()
+    };
+    change(&mut config);
+    (folder, config)
+}
+
+fn train(experiment: &Experiment, folder: &Path, teacher: Option<&Path>) -> Result<bool> {
+    train_until(experiment, folder, teacher, u64::MAX)
+}
+
+/// Whether it finished; it is asked to stop at step `last`.
+fn train_until(
+    experiment: &Experiment,
+    folder: &Path,
+    teacher: Option<&Path>,
+    last: u64,
+) -> Result<bool> {
+    let cancel = CancelToken::new();
+    let mut observer = |event: &Event| {
+        if matches!(event, Event::Step { step, .. } if *step == last) {
+            cancel.cancel();
+        }
+    };
+    let options = RunOptions {
+        teacher: teacher.map(Path::to_path_buf),
+        cancel: cancel.clone(),
+        ..RunOptions::new(&mut observer)
+    };
+    Ok(experiment.complete(folder, options)?.finished)
+}
+
+#[test]
+fn a_taught_run_resumes_without_its_teachers_folder_to_the_same_bytes() {
+    let (teacher, config) = taught(|_| {});
+    let experiment = experiment(config);
+    let [whole, parts] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    assert!(train(&experiment, whole.path(), Some(&teacher.path().join(BEST))).unwrap());
+    assert!(!train_until(&experiment, parts.path(), Some(teacher.path()), 20).unwrap());
+    drop(teacher);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build();
+    let resumed = pool
+        .unwrap()
+        .install(|| train(&experiment, parts.path(), None));
+    assert!(resumed.unwrap());
+    assert!(checkpoints(parts.path()) == checkpoints(whole.path()));
+}
+
+#[test]
+fn with_all_weight_on_the_teacher_labels_do_not_matter() {
+    let trained = |weight, shift: u16| {
+        let (teacher, config) = taught(|config| {
+            config.val_fraction = 0.0;
+            config.stratified = false;
+            config.limit = None;
+            config.teacher.as_mut().unwrap().weight = weight;
+        });
+        let mut data = digits().as_ref().clone();
+        let labels = data.labels.iter().map(|label| (label + shift) % 10);
+        data.labels = labels.collect();
+        let experiment = Experiment::new(config, Arc::new(data), None).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        train(&experiment, folder.path(), Some(teacher.path())).unwrap();
+        weights::read(&folder.path().join(LAST)).unwrap().tensors
+    };
+    assert!(trained(1.0, 0) == trained(1.0, 3));
+    assert!(trained(0.5, 0) != trained(0.5, 3));
+}
+
+#[test]
+fn a_teacher_changes_the_run_and_what_it_learns() {
+    let (teacher, config) = taught(|_| {});
+    let alone = experiment(TrainConfig {
+        teacher: None,
+        ..config.clone()
+    });
+    let taught = experiment(config);
+    assert_ne!(alone.id(), taught.id());
+    let folder = tempfile::tempdir().unwrap();
+    train(&taught, folder.path(), Some(teacher.path())).unwrap();
+    assert!(checkpoints(folder.path())[0] != checkpoints(complete(&alone).0.path())[0]);
+}
+
+#[test]
+fn teachers_that_cannot_teach_are_refused_by_name() {
+    let refusal = |experiment: &Experiment, teacher: Option<&Path>| {
+        let folder = tempfile::tempdir().unwrap();
+        let result = train(experiment, folder.path(), teacher);
+        assert!(!folder.path().join(TEACHER).exists());
+        match result {
+            Err(TrainError::Config {
+                field, expected, ..
+            }) => {
+                assert_eq!(field, "the teacher");
+                expected
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let (teacher, config) = taught(|_| {});
+    let path = teacher.path();
+    let missing = refusal(&experiment(config.clone()), None);
+    assert!(missing.contains(TEACHER), "{missing}");
+
+    let mut other = config.clone();
+    other.teacher.as_mut().unwrap().run = "0123456789abcdef".into();
+    let wrong = refusal(&experiment(other), Some(path));
+    assert!(wrong.contains("which is"), "{wrong}");
+
+    let pixels = TrainConfig {
+        preprocess: Preprocess {
+            steps: vec![Step::GaussianNoise { std: 0.1 }],
+            ..Preprocess::default()
+        },
+        ..config.clone()
+    };
+    let wrong = refusal(&experiment(pixels), Some(path));
+    assert!(wrong.contains("preprocessing"), "{wrong}");
+
+    let mut letters = digits().as_ref().clone();
+    letters.classes = "abcdefghij".chars().map(String::from).collect();
+    let letters = Experiment::new(config, Arc::new(letters), None).unwrap();
+    let wrong = refusal(&letters, Some(path));
+    assert!(wrong.contains("classes"), "{wrong}");
+}
+
+#[test]
+fn a_teachers_numbers_must_make_sense() {
+    let (_folder, config) = taught(|_| {});
+    let with = |weight, temperature| {
+        let mut config = config.clone();
+        let teacher = config.teacher.as_mut().unwrap();
+        (teacher.weight, teacher.temperature) = (weight, temperature);
+        Experiment::new(config, digits(), None).map(|_| ())
+    };
+    assert!(with(0.0, 1.0).is_ok() && with(1.0, 20.0).is_ok());
+    for (weight, temperature) in [
+        (-0.1, 1.0),
+        (1.1, 1.0),
+        (f32::NAN, 1.0),
+        (0.5, 0.0),
+        (0.5, -1.0),
+        (0.5, f32::INFINITY),
+    ] {
+        let refused = with(weight, temperature).unwrap_err();
+        assert!(refused.to_string().contains("the teacher's"), "{refused}");
+    }
+}

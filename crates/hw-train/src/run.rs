@@ -433,7 +433,7 @@ impl<'a, 'o> Trainer<'a, 'o> {
         let mut loss = hw_kernels::softmax_loss(&logits, &y, &self.experiment.loss)?;
         if let (Some(teaching), Some(answers)) = (teaching, answers) {
             let teacher = teaching.teacher();
-            loss = teacher.distilled_tensor(&loss, &logits, &answers)?;
+            loss = teacher.distill(&loss, &logits, &answers)?;
         }
         let value = loss.to_scalar::<f32>()?;
         if !value.is_finite() {

@@ -140,7 +140,8 @@ impl Teaching {
                 logits.flatten_all()?.to_vec1::<f32>()?
             }
         };
-        Ok(self.teacher.soften(logits, shape[0]))
+        let classes = logits.len() / shape[0];
+        Ok(self.teacher.soften(logits, classes))
     }
 
     /// How the answers count.
@@ -150,12 +151,12 @@ impl Teaching {
 }
 
 impl Teacher {
-    /// The softmax of `logits` of `n` images over the temperature.
-    fn soften(&self, mut logits: Vec<f32>, n: usize) -> Vec<f32> {
+    /// The teacher's answers `q` `[n, classes]`, given its logits, `classes` (at least 1) an image.
+    pub fn soften(&self, mut logits: Vec<f32>, classes: usize) -> Vec<f32> {
         let cooler = 1.0 / self.temperature;
         logits.iter_mut().for_each(|logit| *logit *= cooler);
         let mut answers = vec![0.0; logits.len()];
-        softmax(&logits, &mut answers, logits.len() / n, 1);
+        softmax(&logits, &mut answers, classes, 1);
         answers
     }
 
@@ -172,13 +173,12 @@ impl Teacher {
         }
     }
 
-    /// `loss`, a scalar, with the teacher's `answers`, as a tensor of `logits [n, classes]`.
-    pub(crate) fn distilled_tensor(
-        &self,
-        loss: &Tensor,
-        logits: &Tensor,
-        answers: &[f32],
-    ) -> Result<Tensor> {
+    /// `loss`, a scalar, joined by the mean distance of `logits [n, classes]` from the teacher's
+    /// [`answers`](Self::soften), whose gradient flows into the logits.
+    ///
+    /// # Errors
+    /// [`TrainError::Tensor`] and [`TrainError::Kernel`] when the shapes do not agree.
+    pub fn distill(&self, loss: &Tensor, logits: &Tensor, answers: &[f32]) -> Result<Tensor> {
         let (weight, t) = (f64::from(self.weight), f64::from(self.temperature));
         let answers = Tensor::from_slice(answers, logits.shape(), logits.device())?;
         // The teacher's own entropy is a number: it changes the loss, not the gradient.
@@ -268,7 +268,7 @@ mod tests {
                 temperature: case.temperature,
             };
             let n = case.labels.len();
-            let answers = teacher.soften(case.teacher, n);
+            let answers = teacher.soften(case.teacher, classes);
             let terms = LossTerms::default();
             let plain = loss_function(&terms);
             let loss = teacher.distilled(&*plain, &answers);
@@ -300,7 +300,7 @@ mod tests {
             let logits = Var::from_slice(&case.logits, shape, &Device::Cpu).unwrap();
             let labels = Tensor::from_slice(&case.labels, n, &Device::Cpu).unwrap();
             let plain = hw_kernels::softmax_loss(&logits, &labels, &terms).unwrap();
-            let loss = teacher.distilled_tensor(&plain, &logits, &answers).unwrap();
+            let loss = teacher.distill(&plain, &logits, &answers).unwrap();
             let gradients = loss.backward().unwrap();
             let gradient = gradients.get(&logits).unwrap().flatten_all().unwrap();
             let gradient = gradient.to_vec1::<f32>().unwrap();

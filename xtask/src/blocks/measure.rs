@@ -12,7 +12,7 @@ use hw_models::{Initializer, zoo};
 use hw_train::averaging::{AVERAGES, share};
 use hw_train::blocks::{Block, Family};
 use hw_train::schedule::{Length, Plateau, SCHEDULES, WARM_UPS, warmup};
-use hw_train::{Monitor, Optimizer, OptimizerState, Schedule, Score};
+use hw_train::{Monitor, Optimizer, OptimizerState, Schedule, Score, Teacher};
 use serde::Deserialize;
 use std::collections::HashMap;
 
@@ -317,7 +317,61 @@ fn losses() -> Result<Vec<Row>> {
             name: block.name,
         }
     };
-    Ok(Family::Losses.blocks().into_iter().map(row).collect())
+    let mut rows: Vec<Row> = Family::Losses.blocks().into_iter().map(row).collect();
+    rows.push(distillation()?);
+    Ok(rows)
+}
+
+#[derive(Deserialize)]
+struct DistillationFixture {
+    classes: usize,
+    cases: Vec<DistillationCase>,
+}
+
+#[derive(Deserialize)]
+struct DistillationCase {
+    weight: f32,
+    temperature: f32,
+    logits: Vec<f32>,
+    teacher: Vec<f32>,
+    labels: Vec<u32>,
+    loss: f32,
+    gradient: Vec<f32>,
+}
+
+fn distillation() -> Result<Row> {
+    let fixture: DistillationFixture = json("train/distillation.json")?;
+    let mut worst = 0.0f64;
+    for case in fixture.cases {
+        let teacher = Teacher {
+            run: String::new(),
+            weight: case.weight,
+            temperature: case.temperature,
+        };
+        let shape = (case.labels.len(), fixture.classes);
+        let logits = Var::from_slice(&case.logits, shape, &Device::Cpu)?;
+        let labels = Tensor::new(case.labels, &Device::Cpu)?;
+        let plain = hw_kernels::softmax_cross_entropy(&logits, &labels)?;
+        let answers = teacher.soften(case.teacher, fixture.classes);
+        let loss = teacher.distill(&plain, &logits, &answers)?;
+        let gradients = loss.backward()?;
+        let gradient = gradients
+            .get(&logits)
+            .context("the logits have no gradient")?;
+        let gradient = gradient.flatten_all()?.to_vec1::<f32>()?;
+        let off = largest(&[loss.to_scalar()?], &[case.loss]);
+        worst = worst.max(off).max(largest(&gradient, &case.gradient));
+    }
+    Ok(Row {
+        family: "Losses",
+        name: "a teacher's answers".into(),
+        source: "Hinton, Vinyals & Dean 2015".into(),
+        reference: "PyTorch, double precision (fixtures/train)".into(),
+        deviation: Deviation::Measured(worst),
+        test: "crates/hw-train/src/teacher.rs::\
+               loss_and_gradient_are_pytorchs_by_plan_and_by_tensors"
+            .into(),
+    })
 }
 
 type Weights = HashMap<String, Vec<f32>>;

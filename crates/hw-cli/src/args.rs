@@ -12,7 +12,7 @@ use hw_models::{Initializer, zoo};
 use hw_train::blocks::Family;
 use hw_train::optimizer::RULES;
 use hw_train::range_test::Range;
-use hw_train::{Loss, Monitor, Optimizer, Schedule};
+use hw_train::{Loss, Mix, Monitor, Optimizer, Schedule};
 use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -465,6 +465,10 @@ pub(crate) struct RunArgs {
     /// Change training images at random: standard, none, or shift=2,rotate=10,elastic=1 and so on
     #[arg(long, value_name = "CHANGES", long_help = augment_help())]
     pub(crate) augment: Option<Augment>,
+    /// Make pairs of training images into one, labels in proportion: mixup, cutmix:alpha=1
+    /// (`hw list mixes`)
+    #[arg(long, value_name = "NAME", value_parser = str::parse::<Mix>)]
+    pub(crate) mix: Option<Mix>,
     /// Bring images to N x N pixels, then repeat the channel C times: 224, 224:bicubic, 224:bilinear:3
     #[arg(long, value_name = "N[:FILTER[:C]]", value_parser = resize)]
     pub(crate) resize: Option<Resize>,

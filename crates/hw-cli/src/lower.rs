@@ -28,6 +28,7 @@ pub(crate) fn train_config(args: &RunArgs, emnist: Option<Emnist>) -> Result<Tra
     config.limit = args.limit.or(config.limit);
     config.init = args.init.or(config.init);
     config.ema = args.ema.or(config.ema);
+    config.mix = args.mix.or(config.mix);
     replace(&mut config.schedule, &args.schedule);
     replace(&mut config.warmup, &args.warmup);
     replace(&mut config.loss, &args.loss);

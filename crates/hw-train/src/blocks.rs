@@ -2,6 +2,7 @@
 
 use crate::averaging::AVERAGES;
 use crate::loss::LOSSES;
+use crate::mixing::MIXES;
 use crate::optimizer::RULES;
 use crate::schedule::{SCHEDULES, WARM_UPS};
 use hw_data::augment::{Augment, Change};
@@ -36,6 +37,8 @@ pub enum Family {
     Filters,
     /// Random changes to training images.
     Augmentations,
+    /// Pairs of training images made into one.
+    Mixes,
 }
 
 /// One building block.
@@ -53,7 +56,7 @@ pub struct Block {
 
 impl Family {
     /// All families.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Datasets,
         Self::Models,
         Self::Activations,
@@ -65,6 +68,7 @@ impl Family {
         Self::Averages,
         Self::Filters,
         Self::Augmentations,
+        Self::Mixes,
     ];
 
     /// The name used on the command line.
@@ -81,6 +85,7 @@ impl Family {
             Self::Averages => "averages",
             Self::Filters => "filters",
             Self::Augmentations => "augmentations",
+            Self::Mixes => "mixes",
         }
     }
 
@@ -98,6 +103,7 @@ impl Family {
             Self::Averages => "--ema DECAY",
             Self::Filters => "--resize N:NAME",
             Self::Augmentations => "--augment NAME=X,NAME=X",
+            Self::Mixes => "--mix NAME",
         }
     }
 
@@ -133,6 +139,10 @@ impl Family {
                 .map(|f| block(f.name(), f.about(), f.source(), String::new()))
                 .collect(),
             Self::Augmentations => Augment::CHANGES.iter().map(change).collect(),
+            Self::Mixes => MIXES
+                .iter()
+                .map(|mix| block(mix.name, mix.about, mix.source, constants(mix.value)))
+                .collect(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::error::{Result, TrainError};
 use crate::loss::Loss;
+use crate::mixing::Mix;
 use crate::optimizer::Optimizer;
 use crate::schedule::Schedule;
 use crate::teacher::Teacher;
@@ -34,6 +35,9 @@ pub struct TrainConfig {
     /// Random changes to the training images; those held out and those tested on stay as they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub augment: Option<Augment>,
+    /// Pairs of training images made into one, after everything else was done to them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mix: Option<Mix>,
     /// From bytes to the network's input.
     pub preprocess: Preprocess,
     /// The update rule and its constants.
@@ -117,6 +121,7 @@ impl Default for TrainConfig {
             dataset: DatasetId::Mnist,
             edition: None,
             augment: None,
+            mix: None,
             preprocess: Preprocess::default(),
             optimizer: Optimizer::default(),
             learning_rate: 1e-3,
@@ -225,6 +230,9 @@ impl TrainConfig {
             return refuse("model_options", "set".into(), expected);
         }
         self.loss.check()?;
+        if let Some(mix) = self.mix {
+            mix.check()?;
+        }
         if let Some(teacher) = &self.teacher {
             teacher.check()?;
         }

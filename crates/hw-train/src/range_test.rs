@@ -75,6 +75,13 @@ impl Experiment {
         observer: &mut dyn FnMut(usize),
     ) -> Result<RangeCurve> {
         range.check()?;
+        if let Some(mix) = &self.config.mix {
+            return Err(TrainError::Config {
+                field: "the mix".into(),
+                value: format!("{mix:?}"),
+                expected: "absent: a range test looks at single images only".into(),
+            });
+        }
         if let Some(teacher) = &self.config.teacher {
             return Err(TrainError::Config {
                 field: "the teacher".into(),

@@ -7,6 +7,7 @@ use crate::error::{Result, TrainError};
 use crate::evaluate::{correct_answers, score, tensors};
 use crate::events::{self, EpochRecord, Event, EventLog, Score};
 use crate::experiment::{CONFIG, Experiment};
+use crate::mixing::Mixed;
 use crate::optimizer::OptimizerState;
 use crate::planned::{Planned, loss_function};
 use crate::provenance::Machine;
@@ -14,6 +15,7 @@ use crate::teacher::Teaching;
 use candle_core::Device;
 use hw_core::{CancelToken, Rng};
 use hw_data::Batch;
+use hw_models::plan::LossFunction;
 use hw_models::{Mode, Network};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -375,13 +377,17 @@ impl<'a, 'o> Trainer<'a, 'o> {
         Ok(true)
     }
 
-    fn step(&mut self, batch: Batch) -> Result<()> {
+    fn step(&mut self, mut batch: Batch) -> Result<()> {
         let seed = self.experiment.config.seed;
+        let mixed = self.experiment.config.mix.map(|mix| {
+            let mut rng = Rng::stream(seed, "mix", self.progress.step);
+            mix.apply(&mut batch, &mut rng)
+        });
         let dropout_seed = Rng::stream(seed, "dropout", self.progress.step).next_u64();
         let images = batch.labels.len();
         let (loss, correct) = match self.planned {
-            Some(_) => self.planned_step(batch, dropout_seed)?,
-            None => self.tensor_step(batch, dropout_seed)?,
+            Some(_) => self.planned_step(batch, mixed.as_ref(), dropout_seed)?,
+            None => self.tensor_step(batch, mixed.as_ref(), dropout_seed)?,
         };
         let progress = &mut self.progress;
         progress.step += 1;
@@ -397,20 +403,30 @@ impl<'a, 'o> Trainer<'a, 'o> {
     }
 
     /// A step by the plan: the loss and how many answers were correct.
-    fn planned_step(&mut self, batch: Batch, dropout_seed: u64) -> Result<(f32, u64)> {
+    fn planned_step(
+        &mut self,
+        batch: Batch,
+        mixed: Option<&Mixed>,
+        dropout_seed: u64,
+    ) -> Result<(f32, u64)> {
         let rate = self.learning_rate();
         let Some(planned) = &mut self.planned else {
-            return self.tensor_step(batch, dropout_seed);
+            return self.tensor_step(batch, mixed, dropout_seed);
         };
         let loss = loss_function(&self.experiment.loss);
+        let pairs = mixed.map(|mixed| mixed.pairs(&*loss));
+        let loss: &dyn LossFunction = match &pairs {
+            Some(pairs) => pairs,
+            None => &*loss,
+        };
         let (images, labels) = (&batch.images, &batch.labels);
         let result = match &self.teaching {
             Some(teaching) => {
                 let answers = teaching.answers(images, batch.shape)?;
-                let loss = teaching.teacher().distilled(&*loss, &answers);
+                let loss = teaching.teacher().distilled(loss, &answers);
                 planned.step(images, labels, dropout_seed, &loss, rate)
             }
-            None => planned.step(images, labels, dropout_seed, &*loss, rate),
+            None => planned.step(images, labels, dropout_seed, loss, rate),
         };
         if !result.loss.is_finite() {
             self.catch_up()?;
@@ -422,7 +438,12 @@ impl<'a, 'o> Trainer<'a, 'o> {
     }
 
     /// A step on tensors: for other devices, and for layers that plans do not know.
-    fn tensor_step(&mut self, batch: Batch, dropout_seed: u64) -> Result<(f32, u64)> {
+    fn tensor_step(
+        &mut self,
+        batch: Batch,
+        mixed: Option<&Mixed>,
+        dropout_seed: u64,
+    ) -> Result<(f32, u64)> {
         let labels = batch.labels.clone();
         let teaching = self.teaching.as_ref();
         let answers = teaching.map(|teaching| teaching.answers(&batch.images, batch.shape));
@@ -431,6 +452,12 @@ impl<'a, 'o> Trainer<'a, 'o> {
         let mode = Mode::Train { dropout_seed };
         let logits = self.network.forward(&x, mode)?;
         let mut loss = hw_kernels::softmax_loss(&logits, &y, &self.experiment.loss)?;
+        if let Some(Mixed { share, partners }) = mixed {
+            let others = candle_core::Tensor::new(partners.as_slice(), logits.device())?;
+            let others = hw_kernels::softmax_loss(&logits, &others, &self.experiment.loss)?;
+            let share = f64::from(*share);
+            loss = ((loss * share)? + (others * (1.0 - share))?)?;
+        }
         if let (Some(teaching), Some(answers)) = (teaching, answers) {
             let teacher = teaching.teacher();
             loss = teacher.distill(&loss, &logits, &answers)?;

@@ -627,5 +627,19 @@ fn augmentation() -> Result<Vec<Row>> {
         })
     };
     let changes = Family::Augmentations.blocks().into_iter();
-    changes.map(row).collect()
+    let mixes = Family::Mixes.blocks().into_iter().map(|mix| {
+        let test = match mix.name.as_str() {
+            "mixup" => "mixup_is_the_weighted_mean_of_two_images",
+            _ => "cutmix_is_one_rectangle_of_the_other_image",
+        };
+        Ok(Row {
+            family: "Augmentation",
+            name: mix.name,
+            source: mix.source,
+            reference: "its definition, on drawn settings and images".into(),
+            deviation: Deviation::Properties,
+            test: format!("crates/hw-train/src/mixing.rs::{test}"),
+        })
+    });
+    changes.map(row).chain(mixes).collect()
 }

@@ -123,8 +123,9 @@ fn every_update_rule_resumes_inside_an_epoch_to_the_same_bytes() {
 }
 
 #[test]
-fn schedules_averages_losses_and_sampling_resume_to_the_same_bytes() {
+fn schedules_averages_losses_mixes_and_sampling_resume_to_the_same_bytes() {
     let schedules = SCHEDULES.map(|schedule| schedule.value);
+    let mixes = hw_train::mixing::MIXES;
     for (index, schedule) in schedules.into_iter().enumerate() {
         let experiment = experiment(TrainConfig {
             schedule,
@@ -133,6 +134,7 @@ fn schedules_averages_losses_and_sampling_resume_to_the_same_bytes() {
                 .parse()
                 .unwrap(),
             ema: Some(0.9),
+            mix: Some(mixes[index % mixes.len()].value),
             sampling: Sampling::Replacement,
             optimizer: "keras:nadam".parse().unwrap(),
             epochs: 3,

@@ -33,6 +33,12 @@ pub enum TrainError {
         /// The run that lives there.
         found: String,
     },
+    /// Another process works on the run.
+    #[error("{path} is being worked on by another process; wait for it, or stop it")]
+    Busy {
+        /// The run's folder.
+        path: PathBuf,
+    },
     /// The folder holds another run than the one to be continued.
     #[error(
         "{path} holds run {found}, but its config and data now give run {expected}; \

@@ -13,11 +13,12 @@ use crate::planned::{Planned, loss_function};
 use crate::provenance::Machine;
 use crate::teacher::Teaching;
 use candle_core::Device;
-use hw_core::{CancelToken, Rng};
+use hw_core::{CancelToken, FileError, Rng};
 use hw_data::Batch;
 use hw_models::plan::LossFunction;
 use hw_models::{Mode, Network};
 use serde::{Deserialize, Serialize};
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,8 @@ use std::time::{Duration, Instant};
 pub const EVENTS: &str = "events.jsonl";
 /// File that says on what machine a run was made.
 pub const RUN: &str = "run.json";
+/// File that the process at work on a run holds locked; empty, and of no meaning when it is not locked.
+pub const LOCK: &str = "lock";
 /// How many of an epoch's last losses its record keeps.
 const LAST_LOSSES: usize = 20;
 /// Every so many steps, a step is logged and shown.
@@ -139,14 +142,15 @@ impl Experiment {
                 expected,
             });
         }
-        let restored = checkpoint::load_last(folder, &self.stamp, &options.device)?;
-        if let Some(Restored { progress, .. }) = restored.as_ref().filter(|r| r.progress.finished) {
-            let history = events::epochs(&events::read(&folder.join(EVENTS)));
-            return Ok(Outcome {
-                finished: true,
-                history,
-                best_epoch: progress.best.epoch,
-            });
+        let restore = || checkpoint::load_last(folder, &self.stamp, &options.device);
+        if let Some(complete) = restore()?.as_ref().and_then(|r| complete(folder, r)) {
+            return Ok(complete);
+        }
+        let _claim = claim(folder)?;
+        // Another process may have gone on until a moment ago.
+        let restored = restore()?;
+        if let Some(complete) = restored.as_ref().and_then(|r| complete(folder, r)) {
+            return Ok(complete);
         }
         hw_core::files::remove_partial(folder)?;
         write_json(&folder.join(CONFIG), &self.config)?;
@@ -156,6 +160,31 @@ impl Experiment {
         };
         write_json(&folder.join(RUN), &file)?;
         Trainer::new(self, folder, options, restored)?.train()
+    }
+}
+
+/// What became of a run that is complete.
+fn complete(folder: &Path, restored: &Restored) -> Option<Outcome> {
+    restored.progress.finished.then(|| Outcome {
+        finished: true,
+        history: events::epochs(&events::read(&folder.join(EVENTS))),
+        best_epoch: restored.progress.best.epoch,
+    })
+}
+
+/// Takes a run's folder for this process, for as long as the file is open.
+fn claim(folder: &Path) -> Result<File> {
+    hw_core::files::create_folder(folder)?;
+    let path = folder.join(LOCK);
+    let mut options = File::options();
+    let file = options.create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(FileError::at("open", &path))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(TrainError::Busy {
+            path: folder.into(),
+        }),
+        // Some file systems know no locks.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
     }
 }
 

@@ -439,6 +439,11 @@ mod tests {
         id = "merged-clean"
         dataset = "emnist-bymerge"
         leak_free = true
+        [[variant]]
+        id = "merged-outside"
+        dataset = "emnist-bymerge"
+        leak_free = true
+        outside_pool = true
         [[section]]
         title = "s"
         text = "x"
@@ -446,12 +451,13 @@ mod tests {
         id = "t"
         caption = "c"
         rows_title = "r"
-        columns = ["own", "other", "clean", "shared"]
+        columns = ["own", "other", "clean", "outside", "shared"]
         [[section.table.row]]
         label = "a"
         cells = [
           { value = "a.accuracy" }, { value = "a@merged.accuracy" },
-          { value = "a@merged-clean.test_images" }, { value = "a@merged.shared" },
+          { value = "a@merged-clean.test_images" }, { value = "a@merged-outside.test_images" },
+          { value = "a@merged.shared" },
         ]
         [[claim]]
         id = "1"
@@ -510,6 +516,15 @@ mod tests {
             value("a@merged-clean.test_images")
                 .iter()
                 .all(|&n| n > 10.0 && n <= 100.0)
+        );
+        // Those of its own test set are no part of its training set, but of its pool.
+        let [clean, outside] =
+            ["clean", "outside"].map(|how| value(&format!("a@merged-{how}.test_images")));
+        assert!(
+            outside
+                .iter()
+                .zip(&clean)
+                .all(|(outside, clean)| outside < clean)
         );
         assert!(of("a").scale().contains("200 of "), "{}", of("a").scale());
         // What is finished is known to be, and comes before longer runs that are not.

@@ -187,8 +187,16 @@ impl Measurer<'_> {
             .collect();
         let train = self.data.get(&self.config.dataset, Split::Train)?;
         let seen = self.data.shared(&test, &train);
-        let seen: Vec<bool> = indices.iter().map(|&index| seen[index as usize]).collect();
+        let mut seen: Vec<bool> = indices.iter().map(|&index| seen[index as usize]).collect();
         let shared = seen.iter().filter(|&&seen| seen).count() as f64 / seen.len().max(1) as f64;
+        let own = self.data.get(&self.config.dataset, Split::Test)?;
+        if variant.outside_pool && own.checksum != test.checksum {
+            let in_pool = self.data.shared(&test, &own);
+            let in_pool = indices.iter().map(|&index| in_pool[index as usize]);
+            seen.iter_mut()
+                .zip(in_pool)
+                .for_each(|(seen, in_pool)| *seen |= in_pool);
+        }
         let input = CrossInput {
             answers: &answers,
             of_model: &space.of_model,

@@ -164,6 +164,10 @@ pub(crate) struct Variant {
     /// Leave out the test images that are in the run's training set.
     #[serde(default)]
     pub(crate) leak_free: bool,
+    /// Leave out, with them, those that are in the test set that belongs to that training set: what
+    /// is left is outside the whole pool that both were drawn from.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) outside_pool: bool,
     /// Split merged classes up again by the true label, as the document did; to show what it does.
     #[serde(default)]
     pub(crate) oracle: bool,

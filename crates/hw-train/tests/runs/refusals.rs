@@ -223,6 +223,29 @@ fn an_empty_folder_holds_no_run() {
     assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0);
 }
 
+#[test]
+fn a_run_that_is_being_worked_on_is_refused_and_not_harmed() {
+    let experiment = experiment(config());
+    let folder = tempfile::tempdir().unwrap();
+    let mut refused = 0;
+    let mut observer = |event: &Event| {
+        if matches!(event, Event::Step { .. }) {
+            match resume(&experiment, folder.path()) {
+                Err(TrainError::Busy { path }) => assert_eq!(path, folder.path()),
+                other => panic!("{other:?}"),
+            }
+            refused += 1;
+        }
+    };
+    let options = RunOptions::new(&mut observer);
+    experiment.start(folder.path(), options).unwrap();
+    assert!(refused > 0);
+    let (whole, _) = complete(&experiment);
+    assert!(checkpoints(folder.path()) == checkpoints(whole.path()));
+    // Whoever comes when the work is done may read it.
+    assert!(resume(&experiment, folder.path()).unwrap().finished);
+}
+
 /// What a stopped run says when its safe point was changed so.
 fn damaged(change: impl Fn(&mut weights::Contents)) -> String {
     let experiment = experiment(config());

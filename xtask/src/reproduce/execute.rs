@@ -419,6 +419,10 @@ mod tests {
         id = "equal"
         like = "a"
         [[run]]
+        id = "part"
+        like = "a"
+        dataset = "emnist-balanced"
+        [[run]]
         id = "unknown"
         like = "a"
         optimizer = { name = "magic" }
@@ -440,8 +444,12 @@ mod tests {
         dataset = "emnist-bymerge"
         leak_free = true
         [[variant]]
-        id = "merged-outside"
-        dataset = "emnist-bymerge"
+        id = "split-clean"
+        dataset = "emnist-byclass"
+        leak_free = true
+        [[variant]]
+        id = "split-outside"
+        dataset = "emnist-byclass"
         leak_free = true
         outside_pool = true
         [[section]]
@@ -451,12 +459,12 @@ mod tests {
         id = "t"
         caption = "c"
         rows_title = "r"
-        columns = ["own", "other", "clean", "outside", "shared"]
+        columns = ["own", "other", "clean", "split, clean", "split, outside", "shared"]
         [[section.table.row]]
         label = "a"
         cells = [
           { value = "a.accuracy" }, { value = "a@merged.accuracy" },
-          { value = "a@merged-clean.test_images" }, { value = "a@merged-outside.test_images" },
+          { value = "a@merged-clean.test_images" }, { value = "part@split-clean.test_images" }, { value = "part@split-outside.test_images" },
           { value = "a@merged.shared" },
         ]
         [[claim]]
@@ -517,9 +525,9 @@ mod tests {
                 .iter()
                 .all(|&n| n > 10.0 && n <= 100.0)
         );
-        // Those of its own test set are no part of its training set, but of its pool.
+        // Images of its own test set are not in its training set, but in its pool.
         let [clean, outside] =
-            ["clean", "outside"].map(|how| value(&format!("a@merged-{how}.test_images")));
+            ["clean", "outside"].map(|how| value(&format!("part@split-{how}.test_images")));
         assert!(
             outside
                 .iter()
@@ -531,7 +539,7 @@ mod tests {
         let mut board = executor.board(&jobs);
         let seeds = |task: &&Task| task.search.is_none() && jobs[task.job].decl.id != "diverges";
         assert!(board.waiting.iter().filter(seeds).all(|task| task.finished));
-        assert_eq!(board.waiting.iter().filter(seeds).count(), 4);
+        assert_eq!(board.waiting.iter().filter(seeds).count(), 6);
         board.waiting[0].finished = false;
         board.waiting[0].seconds = 1e9;
         assert!(executor.longest(&board).unwrap() > 0);

@@ -144,7 +144,8 @@ pub(crate) struct ReproduceArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
 
-    /// Runs at a time [default: one for each two threads or so]; results do not depend on it
+    /// Runs at a time, 1 to give each run all threads [default: one for each two threads or so]; results do
+    /// not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) workers: Option<u16>,
 

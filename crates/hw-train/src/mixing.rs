@@ -7,6 +7,7 @@ use hw_core::Rng;
 use hw_data::Batch;
 use hw_models::plan::LossFunction;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::str::FromStr;
 
 /// How each image `x` of a batch is mixed with another one, `x'`, drawn at random. The loss is
@@ -55,6 +56,17 @@ impl FromStr for Mix {
         let mix: Self = choice::parse("way to mix", &MIXES, text)?;
         mix.check().map_err(|error| error.to_string())?;
         Ok(mix)
+    }
+}
+
+/// As it is read.
+impl fmt::Display for Mix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Self::Mixup { .. } => "mixup",
+            Self::CutMix { .. } => "cutmix",
+        };
+        write!(f, "{name}:alpha={}", self.alpha())
     }
 }
 
@@ -174,7 +186,7 @@ impl LossFunction for Pairs<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Batch, LossFunction, Mix, Mixed, Rng, beta};
+    use super::{Batch, Choice, LossFunction, MIXES, Mix, Mixed, Rng, beta};
     use crate::planned::loss_function;
     use hw_kernels::LossTerms;
     use proptest::prelude::*;
@@ -295,6 +307,9 @@ mod tests {
     fn ways_to_mix_are_read_by_name_and_their_numbers_checked() {
         assert_eq!("mixup".parse(), Ok(Mix::Mixup { alpha: 0.2 }));
         assert_eq!("cutmix:alpha=0.5".parse(), Ok(Mix::CutMix { alpha: 0.5 }));
+        for Choice { value, .. } in MIXES {
+            assert_eq!(value.to_string().parse(), Ok(value));
+        }
         for wrong in ["mixin", "mixup:alpha=0", "mixup:alpha=9", "cutmix:beta=1"] {
             assert!(wrong.parse::<Mix>().is_err(), "{wrong}");
         }

@@ -78,7 +78,7 @@ impl Experiment {
         if let Some(mix) = &self.config.mix {
             return Err(TrainError::Config {
                 field: "the mix".into(),
-                value: format!("{mix:?}"),
+                value: mix.to_string(),
                 expected: "absent: a range test looks at single images only".into(),
             });
         }

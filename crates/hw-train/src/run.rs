@@ -153,13 +153,16 @@ impl Experiment {
             return Ok(complete);
         }
         hw_core::files::remove_partial(folder)?;
+        // Refused before the folder is a run's.
+        let source = options.teacher.as_ref();
+        let teaching = Teaching::find(&self.stamp, folder, source, &options.device)?;
         write_json(&folder.join(CONFIG), &self.config)?;
         let file = RunFile {
             run: self.id().into(),
             machine: Machine::current(),
         };
         write_json(&folder.join(RUN), &file)?;
-        Trainer::new(self, folder, options, restored)?.train()
+        Trainer::new(self, folder, options, restored, teaching)?.train()
     }
 }
 
@@ -261,6 +264,7 @@ impl<'a, 'o> Trainer<'a, 'o> {
         folder: &'a Path,
         options: RunOptions<'o>,
         restored: Option<Restored>,
+        teaching: Option<Teaching>,
     ) -> Result<Self> {
         let config = &experiment.config;
         let Restored {
@@ -295,8 +299,6 @@ impl<'a, 'o> Trainer<'a, 'o> {
         let averages = averaged.as_ref().map(|(averages, _)| averages);
         let rule = config.optimizer;
         let planned = Planned::new(&network, &optimizer, averages, rule, config.batch)?;
-        let source = options.teacher.as_ref();
-        let teaching = Teaching::find(&experiment.stamp, folder, source, &options.device)?;
         Ok(Self {
             experiment,
             folder,

@@ -5,6 +5,7 @@ use hw_core::CancelToken;
 use hw_data::{Preprocess, Step};
 use hw_models::weights;
 use hw_train::checkpoint::{BEST, LAST};
+use hw_train::experiment::CONFIG;
 use hw_train::teacher::TEACHER;
 use hw_train::{Event, Experiment, Result, RunOptions, Teacher, TrainConfig, TrainError};
 use std::path::Path;
@@ -105,7 +106,10 @@ fn teachers_that_cannot_teach_are_refused_by_name() {
     let refusal = |experiment: &Experiment, teacher: Option<&Path>| {
         let folder = tempfile::tempdir().unwrap();
         let result = train(experiment, folder.path(), teacher);
-        assert!(!folder.path().join(TEACHER).exists());
+        // The folder is still free for a run that can be.
+        for file in [TEACHER, CONFIG] {
+            assert!(!folder.path().join(file).exists(), "{file}");
+        }
         match result {
             Err(TrainError::Config {
                 field, expected, ..

@@ -162,7 +162,7 @@ mod tests {
     use super::*;
     use crate::args::Resize;
     use hw_data::Step;
-    use hw_train::Monitor;
+    use hw_train::{Mix, Monitor};
 
     fn file(text: &str) -> (tempfile::TempDir, RunArgs) {
         let folder = tempfile::tempdir().unwrap();
@@ -283,9 +283,11 @@ mod tests {
             loss: "focal".parse().ok(),
             label_smoothing: Some(0.1),
             ema: Some(0.99),
+            mix: "cutmix:alpha=0.5".parse().ok(),
             ..RunArgs::default()
         };
         let config = train_config(&args, None).unwrap();
+        assert_eq!(config.mix, Some(Mix::CutMix { alpha: 0.5 }));
         assert_eq!(config.model_options["activation"], "swish");
         assert_eq!((config.loss.focal, config.loss.label_smoothing), (2.0, 0.1));
         assert_eq!(config.ema, Some(0.99));

@@ -97,8 +97,8 @@ impl Experiment {
     /// Runs in an empty folder.
     ///
     /// # Errors
-    /// [`TrainError::Occupied`] when the folder already holds a run; [`TrainError::NotFinite`] when
-    /// training diverges; else whatever stopped it, with its last safe point on disk.
+    /// [`TrainError::Occupied`] when the folder already holds a run; [`TrainError::Busy`] when another
+    /// process is at work in it; [`TrainError::NotFinite`] when training diverges; else whatever stopped it, with its last safe point on disk.
     pub fn start(&self, folder: &Path, options: RunOptions<'_>) -> Result<Outcome> {
         if folder.join(CONFIG).exists() {
             let found = read_run(folder).map_or_else(|| "of unknown id".into(), |file| file.run);
@@ -482,13 +482,11 @@ impl<'a, 'o> Trainer<'a, 'o> {
         let (x, y) = tensors(batch, &self.network)?;
         let mode = Mode::Train { dropout_seed };
         let logits = self.network.forward(&x, mode)?;
-        let mut loss = hw_kernels::softmax_loss(&logits, &y, &self.experiment.loss)?;
-        if let Some(Mixed { share, partners }) = mixed {
-            let others = candle_core::Tensor::new(partners.as_slice(), logits.device())?;
-            let others = hw_kernels::softmax_loss(&logits, &others, &self.experiment.loss)?;
-            let share = f64::from(*share);
-            loss = ((loss * share)? + (others * (1.0 - share))?)?;
-        }
+        let terms = &self.experiment.loss;
+        let mut loss = match mixed {
+            Some(mixed) => mixed.loss(&logits, &y, terms)?,
+            None => hw_kernels::softmax_loss(&logits, &y, terms)?,
+        };
         if let (Some(teaching), Some(answers)) = (teaching, answers) {
             let teacher = teaching.teacher();
             loss = teacher.distill(&loss, &logits, &answers)?;

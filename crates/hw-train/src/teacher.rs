@@ -96,8 +96,10 @@ impl Teaching {
             (true, _) => &kept,
             (false, Some(source)) => source,
             (false, None) => {
-                let expected =
-                    format!("its weights: they are neither given nor {}", kept.display());
+                let expected = format!(
+                    "its weights: give them (--teacher), or put them at {}",
+                    kept.display()
+                );
                 return Err(refused(&teacher.run, expected));
             }
         };
@@ -238,7 +240,6 @@ mod tests {
 
     #[derive(Deserialize)]
     struct Golden {
-        classes: usize,
         cases: Vec<Case>,
     }
 
@@ -246,11 +247,11 @@ mod tests {
     struct Case {
         weight: f32,
         temperature: f32,
-        logits: Vec<f32>,
-        teacher: Vec<f32>,
+        teacher: Vec<Vec<f32>>,
+        logits: Vec<Vec<f32>>,
         labels: Vec<u32>,
         loss: f32,
-        gradient: Vec<f32>,
+        gradient: Vec<Vec<f32>>,
     }
 
     fn close(found: f32, wanted: f32) -> bool {
@@ -260,27 +261,23 @@ mod tests {
     #[test]
     fn loss_and_gradient_are_pytorchs_by_plan_and_by_tensors() {
         let golden = include_str!("../../../fixtures/train/distillation.json");
-        let Golden { classes, cases } = serde_json::from_str(golden).unwrap();
+        let Golden { cases } = serde_json::from_str(golden).unwrap();
         for case in cases {
             let teacher = Teacher {
                 run: String::new(),
                 weight: case.weight,
                 temperature: case.temperature,
             };
-            let n = case.labels.len();
-            let answers = teacher.soften(case.teacher, classes);
+            let shape = (case.logits.len(), case.logits[0].len());
+            let answers = teacher.soften(case.teacher.concat(), shape.1);
             let terms = LossTerms::default();
             let plain = loss_function(&terms);
             let loss = teacher.distilled(&*plain, &answers);
-            let mut gradient = vec![0.0; case.logits.len()];
-            let rows = case
-                .logits
-                .chunks(classes)
-                .zip(gradient.chunks_mut(classes));
-            let mut total = 0.0;
-            for (i, ((row, gradient), label)) in rows.zip(&case.labels).enumerate() {
-                total += loss.evaluate(i, row, *label, gradient) / n as f32;
-                gradient.iter_mut().for_each(|g| *g /= n as f32);
+            let (mut total, mut gradient) = (0.0, Vec::new());
+            for (i, (row, label)) in case.logits.iter().zip(&case.labels).enumerate() {
+                let mut of_row = vec![0.0; shape.1];
+                total += loss.evaluate(i, row, *label, &mut of_row) / shape.0 as f32;
+                gradient.extend(of_row.iter().map(|g| g / shape.0 as f32));
             }
             let agrees = |total: f32, gradient: &[f32], how: &str| {
                 let (weight, t) = (case.weight, case.temperature);
@@ -290,15 +287,14 @@ mod tests {
                     "{about}: {total}, not {}",
                     case.loss
                 );
-                for (found, wanted) in gradient.iter().zip(&case.gradient) {
+                for (found, wanted) in gradient.iter().zip(case.gradient.iter().flatten()) {
                     assert!(close(*found, *wanted), "{about}: {found}, not {wanted}");
                 }
             };
             agrees(total, &gradient, "plan");
 
-            let shape = (n, classes);
-            let logits = Var::from_slice(&case.logits, shape, &Device::Cpu).unwrap();
-            let labels = Tensor::from_slice(&case.labels, n, &Device::Cpu).unwrap();
+            let logits = Var::from_slice(&case.logits.concat(), shape, &Device::Cpu).unwrap();
+            let labels = Tensor::new(case.labels.as_slice(), &Device::Cpu).unwrap();
             let plain = hw_kernels::softmax_loss(&logits, &labels, &terms).unwrap();
             let loss = teacher.distill(&plain, &logits, &answers).unwrap();
             let gradients = loss.backward().unwrap();

@@ -423,6 +423,11 @@ mod tests {
         like = "a"
         dataset = "emnist-balanced"
         [[run]]
+        id = "taught"
+        like = "a"
+        epochs = 6
+        teacher = { run = "a", weight = 0.5, temperature = 2.0 }
+        [[run]]
         id = "unknown"
         like = "a"
         optimizer = { name = "magic" }
@@ -513,6 +518,13 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!((ids("a"), ids("a").len()), (ids("equal"), 2));
+        // The longer run, which would come first, had to wait for its teacher.
+        let teachers = of("taught")
+            .seeds
+            .iter()
+            .map(|seed| seed.config.teacher.clone());
+        let teachers: Vec<String> = teachers.map(|teacher| teacher.unwrap().run).collect();
+        assert_eq!((teachers.len(), teachers), (2, ids("a")));
         assert!(of("unknown").failures[0].problem.contains("magic"));
         assert!(of("diverges").failures[0].problem.contains("diverged"));
         assert_eq!(of("searched").search.len(), 2);
@@ -539,7 +551,7 @@ mod tests {
         let mut board = executor.board(&jobs);
         let seeds = |task: &&Task| task.search.is_none() && jobs[task.job].decl.id != "diverges";
         assert!(board.waiting.iter().filter(seeds).all(|task| task.finished));
-        assert_eq!(board.waiting.iter().filter(seeds).count(), 6);
+        assert_eq!(board.waiting.iter().filter(seeds).count(), 8);
         board.waiting[0].finished = false;
         board.waiting[0].seconds = 1e9;
         assert!(executor.longest(&board).unwrap() > 0);

@@ -211,6 +211,24 @@ mod tests {
     }
 
     #[test]
+    fn asking_a_teacher_takes_its_part_of_the_time() {
+        let network = hw_models::zoo::spec("lenet5", [1, 28, 28], 62).unwrap();
+        let scale = Scale {
+            seconds: Some(100.0),
+            ..Scale::default()
+        };
+        let alone = fit(wanted(&network, 50), &scale).unwrap().0;
+        let taught = Wanted {
+            teacher_seconds: seconds_an_image(&network, 500).unwrap(),
+            ..wanted(&network, 50)
+        };
+        let taught = fit(taught, &scale).unwrap().0;
+        let each = |config: &TrainConfig| config.epochs * config.limit.unwrap_or(100_000);
+        let ratio = each(&taught) as f64 / each(&alone) as f64;
+        assert!((0.4..0.6).contains(&ratio), "{ratio}");
+    }
+
+    #[test]
     fn without_limits_nothing_changes() {
         let network = residual();
         let wanted = wanted(&network, 50);

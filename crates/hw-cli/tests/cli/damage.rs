@@ -343,3 +343,36 @@ fn an_image_that_is_none_is_refused() {
         &["absent.png"],
     );
 }
+
+#[test]
+fn a_teacher_is_learned_from_or_refused_in_one_line() {
+    let out = folder();
+    let place = |name: &str| out.path().join(name);
+    let train = "train --model ann --dataset glyphs:digits --limit 100 --epochs 1 --out {}";
+    succeeded(&run(train, &[&place("large")]));
+    let taught = format!("{train} --teacher {{}}");
+    let settings = format!("{taught} --teacher-weight 0.5 --teacher-temperature 3");
+    succeeded(&run(&settings, &[&place("small"), &place("large")]));
+    let config = place("small").join("config.json");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let large = hw_train::run::read_run(&place("large")).unwrap().run;
+    let wanted = serde_json::json!({ "run": large, "weight": 0.5, "temperature": 3.0 });
+    assert_eq!(json["teacher"], wanted);
+
+    let weights = std::fs::read(place("large").join("best.safetensors")).unwrap();
+    std::fs::write(place("cut"), &weights[..weights.len() / 2]).unwrap();
+    std::fs::write(place("empty"), "").unwrap();
+    std::fs::create_dir(place("nothing")).unwrap();
+    for wrong in ["cut", "empty", "nothing", "missing"] {
+        failed(&run(&taught, &[&place("new"), &place(wrong)]), &[wrong]);
+    }
+    // A config file names its teacher, but does not hold it.
+    let again = "train --config {} --out {}";
+    failed(
+        &run(again, &[&config, &place("new")]),
+        &["--teacher", &large],
+    );
+    // None of this took the folder.
+    succeeded(&run(train, &[&place("new")]));
+}

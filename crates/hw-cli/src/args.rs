@@ -465,6 +465,10 @@ pub(crate) struct RunArgs {
     /// Change training images at random: standard, none, or shift=2,rotate=10,elastic=1 and so on
     #[arg(long, value_name = "CHANGES", long_help = augment_help())]
     pub(crate) augment: Option<Augment>,
+    /// Change an image as before after so many epochs: a teacher is asked about it only once
+    /// [default: anew in each epoch]
+    #[arg(long, value_name = "EPOCHS")]
+    pub(crate) augment_cycle: Option<usize>,
     /// Make pairs of training images into one, labels in proportion: mixup, cutmix:alpha=1
     /// (`hw list mixes`)
     #[arg(long, value_name = "NAME", value_parser = str::parse::<Mix>)]

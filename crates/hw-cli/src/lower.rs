@@ -25,6 +25,7 @@ pub(crate) fn train_config(args: &RunArgs, emnist: Option<Emnist>) -> Result<Tra
     if let Some(resize) = &args.resize {
         config.preprocess.steps.clone_from(&resize.0);
     }
+    config.augment_cycle = args.augment_cycle.or(config.augment_cycle);
     config.limit = args.limit.or(config.limit);
     config.init = args.init.or(config.init);
     config.ema = args.ema.or(config.ema);

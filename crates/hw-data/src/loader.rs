@@ -65,6 +65,9 @@ pub struct LoaderConfig {
     pub augment: Option<Augment>,
     /// The seed of `augment` and of the random steps of `preprocess`.
     pub augment_seed: u64,
+    /// After so many epochs, at least 1, an image is changed as it was before: epoch `e` has the
+    /// images of epoch `e % cycle`, in an order of its own. `None` changes them anew in each epoch.
+    pub augment_cycle: Option<u64>,
     /// How many batches are made ahead in background threads; 0 makes each when it is asked for.
     /// Fewer are if they would take more than [`AHEAD_BYTES`].
     pub prefetch: usize,
@@ -85,6 +88,7 @@ impl Default for LoaderConfig {
             preprocess: Preprocess::default(),
             augment: None,
             augment_seed: 0,
+            augment_cycle: None,
             prefetch: 4,
             workers: 1,
         }
@@ -135,6 +139,12 @@ impl Loader {
             return Err(DataError::invalid(
                 "batch size",
                 "must be at least 1, not 0",
+            ));
+        }
+        if config.augment_cycle == Some(0) {
+            return Err(DataError::invalid(
+                "augmentation cycle",
+                "must be at least 1 epoch, not 0",
             ));
         }
         if indices.is_empty() {
@@ -254,6 +264,10 @@ impl Maker {
     fn batch(&self, indices: &[u32], epoch: u64) -> Batch {
         let [channels, height, width] = self.pipeline.output_shape();
         let mut images = Vec::with_capacity(indices.len() * channels * height * width);
+        let epoch = self
+            .config
+            .augment_cycle
+            .map_or(epoch, |cycle| epoch % cycle);
         for &index in indices {
             let draw = Draw {
                 seed: self.config.augment_seed,

@@ -35,6 +35,10 @@ pub struct TrainConfig {
     /// Random changes to the training images; those held out and those tested on stay as they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub augment: Option<Augment>,
+    /// After so many epochs an image is changed as it was before, so that a teacher need not be asked
+    /// about it again; anew in each epoch if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augment_cycle: Option<usize>,
     /// Pairs of training images made into one, after everything else was done to them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mix: Option<Mix>,
@@ -121,6 +125,7 @@ impl Default for TrainConfig {
             dataset: DatasetId::Mnist,
             edition: None,
             augment: None,
+            augment_cycle: None,
             mix: None,
             preprocess: Preprocess::default(),
             optimizer: Optimizer::default(),
@@ -199,7 +204,11 @@ impl TrainConfig {
         if !(0.0..1.0).contains(&self.val_fraction) {
             return refuse("val-fraction", self.val_fraction.to_string(), "in [0, 1)");
         }
-        for (field, value) in [("limit", self.limit), ("probe", self.probe)] {
+        for (field, value) in [
+            ("limit", self.limit),
+            ("probe", self.probe),
+            ("augment-cycle", self.augment_cycle),
+        ] {
             if value == Some(0) {
                 return refuse(field, "0".into(), "at least 1, or left out");
             }

@@ -176,6 +176,7 @@ fn training_loader(config: &TrainConfig, train: Arc<Dataset>, indices: Vec<u32>)
         sampling: config.sampling,
         preprocess: config.preprocess.clone(),
         augment_seed: config.seed,
+        augment_cycle: config.augment_cycle.map(|epochs| epochs as u64),
         workers: match easy {
             true => 1,
             false => rayon::current_num_threads().clamp(1, MOST_WORKERS),

@@ -451,9 +451,9 @@ impl<'a, 'o> Trainer<'a, 'o> {
             None => &*loss,
         };
         let (images, labels) = (&batch.images, &batch.labels);
-        let result = match &self.teaching {
+        let result = match &mut self.teaching {
             Some(teaching) => {
-                let answers = teaching.answers(images, batch.shape)?;
+                let answers = teaching.answers(&batch, self.progress.epoch)?;
                 let loss = teaching.teacher().distilled(loss, &answers);
                 planned.step(images, labels, dropout_seed, &loss, rate)
             }
@@ -476,8 +476,9 @@ impl<'a, 'o> Trainer<'a, 'o> {
         dropout_seed: u64,
     ) -> Result<(f32, u64)> {
         let labels = batch.labels.clone();
-        let teaching = self.teaching.as_ref();
-        let answers = teaching.map(|teaching| teaching.answers(&batch.images, batch.shape));
+        let epoch = self.progress.epoch;
+        let teaching = self.teaching.as_mut();
+        let answers = teaching.map(|teaching| teaching.answers(&batch, epoch));
         let answers = answers.transpose()?;
         let (x, y) = tensors(batch, &self.network)?;
         let mode = Mode::Train { dropout_seed };
@@ -487,7 +488,7 @@ impl<'a, 'o> Trainer<'a, 'o> {
             Some(mixed) => mixed.loss(&logits, &y, terms)?,
             None => hw_kernels::softmax_loss(&logits, &y, terms)?,
         };
-        if let (Some(teaching), Some(answers)) = (teaching, answers) {
+        if let (Some(teaching), Some(answers)) = (&self.teaching, answers) {
             let teacher = teaching.teacher();
             loss = teacher.distill(&loss, &logits, &answers)?;
         }

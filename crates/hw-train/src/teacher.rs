@@ -2,9 +2,11 @@
 //! more when it is shown how sure a better one is of every class than when it is shown labels only.
 
 use crate::checkpoint::{self, Stamp};
+use crate::config::TrainConfig;
 use crate::error::{Result, TrainError};
 use candle_core::{Device, Tensor};
 use hw_core::FileError;
+use hw_data::Batch;
 use hw_kernels::cpu::softmax::softmax;
 use hw_models::plan::{InferencePlan, LossFunction};
 use hw_models::{Mode, Network};
@@ -73,6 +75,63 @@ pub(crate) struct Teaching {
     teacher: Teacher,
     network: Network,
     plan: Option<InferencePlan>,
+    kept: Option<Kept>,
+}
+
+/// Answers to images that come back.
+struct Kept {
+    classes: usize,
+    /// One for each epoch of the cycle.
+    epochs: Vec<EpochAnswers>,
+}
+
+/// The answers to one epoch's images by their indices in the data set; those not asked for yet are
+/// NaN, which no answer is.
+type EpochAnswers = Vec<f32>;
+
+impl Kept {
+    /// The configured cycle's answers, where an image is the same each time it comes.
+    fn new(config: &TrainConfig, classes: usize) -> Option<Self> {
+        let unchanged = config.augment.is_none() && !config.preprocess.is_random();
+        let cycle = if unchanged {
+            Some(1)
+        } else {
+            config.augment_cycle
+        };
+        // What two images are mixed from differs from step to step.
+        let cycle = cycle.filter(|_| config.mix.is_none())?;
+        Some(Self {
+            classes,
+            epochs: vec![Vec::new(); cycle.min(config.epochs)],
+        })
+    }
+
+    fn of(&mut self, epoch: usize) -> (&mut EpochAnswers, usize) {
+        let cycle = self.epochs.len();
+        (&mut self.epochs[epoch % cycle], self.classes)
+    }
+
+    /// The answers to `indices`, if all are known.
+    fn find(&mut self, epoch: usize, indices: &[u32]) -> Option<Vec<f32>> {
+        let (answers, classes) = self.of(epoch);
+        let mut found = Vec::with_capacity(indices.len() * classes);
+        for &index in indices {
+            let answer = answers.get(index as usize * classes..)?.get(..classes)?;
+            found.extend_from_slice(answer);
+        }
+        (!found.iter().any(|x| x.is_nan())).then_some(found)
+    }
+
+    fn keep(&mut self, epoch: usize, indices: &[u32], found: &[f32]) {
+        let (answers, classes) = self.of(epoch);
+        for (&index, answer) in indices.iter().zip(found.chunks_exact(classes)) {
+            let start = index as usize * classes;
+            if answers.len() < start + classes {
+                answers.resize(start + classes, f32::NAN);
+            }
+            answers[start..start + classes].copy_from_slice(answer);
+        }
+    }
 }
 
 impl Teaching {
@@ -128,15 +187,32 @@ impl Teaching {
         Ok(Some(Self {
             teacher,
             plan: InferencePlan::new(&found.network)?,
+            kept: Kept::new(&own.config, own.classes.len()),
             network: found.network,
         }))
     }
 
-    /// The teacher's softened answers `[n, classes]` to `images` (`shape`, in a row).
-    pub(crate) fn answers(&self, images: &[f32], shape: [usize; 4]) -> Result<Vec<f32>> {
+    /// The teacher's softened answers `[n, classes]` to a batch of `epoch`: remembered where the same
+    /// images were there before, else asked for.
+    pub(crate) fn answers(&mut self, batch: &Batch, epoch: usize) -> Result<Vec<f32>> {
+        if let Some(kept) = &mut self.kept
+            && let Some(found) = kept.find(epoch, &batch.indices)
+        {
+            return Ok(found);
+        }
+        let answers = self.ask(batch)?;
+        if let Some(kept) = &mut self.kept {
+            kept.keep(epoch, &batch.indices, &answers);
+        }
+        Ok(answers)
+    }
+
+    fn ask(&self, batch: &Batch) -> Result<Vec<f32>> {
+        let shape = batch.shape;
         let logits = match &self.plan {
-            Some(plan) => plan.logits(images),
+            Some(plan) => plan.logits(&batch.images),
             None => {
+                let images = batch.images.as_slice();
                 let x = Tensor::from_slice(images, &shape, self.network.device())?;
                 let logits = self.network.forward(&x, Mode::Eval)?;
                 logits.flatten_all()?.to_vec1::<f32>()?
@@ -252,6 +328,42 @@ mod tests {
         labels: Vec<u32>,
         loss: f32,
         gradient: Vec<Vec<f32>>,
+    }
+
+    #[test]
+    fn answers_are_remembered_where_images_come_back() {
+        let config = |augment: &str, augment_cycle, mix: Option<&str>| TrainConfig {
+            augment: Some(augment.parse().unwrap()).filter(|a: &hw_data::Augment| !a.is_none()),
+            augment_cycle,
+            mix: mix.map(|mix| mix.parse().unwrap()),
+            epochs: 5,
+            ..TrainConfig::default()
+        };
+        let epochs = |config: &TrainConfig| Kept::new(config, 2).map(|kept| kept.epochs.len());
+        assert_eq!(epochs(&config("shift=2", None, None)), None);
+        assert_eq!(epochs(&config("shift=2", Some(3), None)), Some(3));
+        assert_eq!(epochs(&config("shift=2", Some(30), None)), Some(5));
+        assert_eq!(epochs(&config("shift=2", Some(3), Some("mixup"))), None);
+        assert_eq!(epochs(&config("none", None, None)), Some(1));
+        assert_eq!(epochs(&config("none", None, Some("mixup"))), None);
+        let noisy = TrainConfig {
+            preprocess: hw_data::Preprocess {
+                steps: vec![hw_data::Step::GaussianNoise { std: 0.1 }],
+                ..hw_data::Preprocess::default()
+            },
+            ..TrainConfig::default()
+        };
+        assert_eq!(epochs(&noisy), None);
+
+        let mut kept = Kept::new(&config("shift=2", Some(3), None), 2).unwrap();
+        assert_eq!(kept.find(0, &[4]), None);
+        kept.keep(0, &[4, 1], &[0.1, 0.9, 0.3, 0.7]);
+        kept.keep(1, &[1], &[0.5, 0.5]);
+        assert_eq!(kept.find(3, &[1, 4]), Some(vec![0.3, 0.7, 0.1, 0.9]));
+        assert_eq!(kept.find(4, &[1]), Some(vec![0.5, 0.5]));
+        for (epoch, indices) in [(0, &[1, 2][..]), (0, &[5]), (1, &[4]), (2, &[1])] {
+            assert_eq!(kept.find(epoch, indices), None, "{epoch} {indices:?}");
+        }
     }
 
     fn close(found: f32, wanted: f32) -> bool {

@@ -49,10 +49,10 @@ impl Estimator {
             spec.unwrap_or_default(),
             config.batch,
             config.preprocess.steps.len(),
-            if config.teacher.is_some() {
-                "/taught"
-            } else {
-                ""
+            match (&config.teacher, config.augment_cycle) {
+                (None, _) => String::new(),
+                (Some(_), None) => "/taught".into(),
+                (Some(_), Some(cycle)) => format!("/taught:{cycle}"),
             }
         )
     }

@@ -214,6 +214,12 @@ fn job(
     };
     let (fitted, words) = scale::fit(fitted, scale)?;
     shrunk.extend(words);
+    // What comes back after a cycle is not asked about again.
+    let asked = fitted
+        .augment_cycle
+        .unwrap_or(fitted.epochs)
+        .min(fitted.epochs);
+    let teacher_seconds = teacher_seconds * asked as f64 / fitted.epochs as f64;
     let of_images = fitted.limit.map(|_| images_of(&base));
     let test_images = scale.test_images.filter(|most| *most < test);
     if let Some(most) = test_images {

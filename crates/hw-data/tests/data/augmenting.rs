@@ -234,6 +234,37 @@ fn another_epoch_and_another_image_are_changed_otherwise() {
 }
 
 #[test]
+fn after_a_cycle_images_are_changed_as_before_in_another_order() {
+    let set = Arc::new(dataset(40, 12));
+    let config = LoaderConfig {
+        augment: Some(Augment::standard()),
+        augment_cycle: Some(3),
+        shuffle_seed: Some(1),
+        ..LoaderConfig::default()
+    };
+    let loader = Loader::new(set.clone(), (0..40).collect(), config.clone()).unwrap();
+    let of = |epoch| {
+        let batch = loader.epoch(epoch, 0).next().unwrap();
+        let images = batch.images.chunks_exact(144).map(<[f32]>::to_vec);
+        let mut by_index: Vec<_> = batch.indices.iter().copied().zip(images).collect();
+        by_index.sort_by_key(|(index, _)| *index);
+        (batch.indices, by_index)
+    };
+    for (epoch, again) in [(0, 3), (1, 7), (2, 302)] {
+        assert_eq!(of(epoch).1, of(again).1);
+        assert_ne!(of(epoch).0, of(again).0);
+    }
+    assert_ne!(of(0).1, of(1).1);
+    assert_ne!(of(1).1, of(2).1);
+    let none = LoaderConfig {
+        augment_cycle: Some(0),
+        ..config
+    };
+    let refused = Loader::new(set, (0..40).collect(), none).unwrap_err();
+    assert!(refused.to_string().contains("cycle"), "{refused}");
+}
+
+#[test]
 fn dropping_an_epoch_of_several_workers_early_ends_them() {
     let set = Arc::new(dataset(100, 8));
     let config = LoaderConfig {

@@ -2,7 +2,7 @@
 
 use crate::support::{checkpoints, complete, config, digits, experiment};
 use hw_core::CancelToken;
-use hw_data::{Preprocess, Step};
+use hw_data::{Augment, Preprocess, Step};
 use hw_models::weights;
 use hw_train::checkpoint::{BEST, LAST};
 use hw_train::experiment::CONFIG;
@@ -64,6 +64,29 @@ fn a_taught_run_resumes_without_its_teachers_folder_to_the_same_bytes() {
         .install(|| train(&experiment, parts.path(), None));
     assert!(resumed.unwrap());
     assert!(checkpoints(parts.path()) == checkpoints(whole.path()));
+}
+
+#[test]
+fn answers_that_are_remembered_are_those_that_would_be_given() {
+    let (teacher, config) = taught(|config| {
+        config.epochs = 4;
+        config.augment = Some(Augment::standard());
+        config.augment_cycle = Some(2);
+    });
+    let per_epoch = experiment(config.clone()).steps() / 4;
+    let folders = [(); 4].map(|()| tempfile::tempdir().unwrap());
+    let experiment = experiment(config);
+    assert!(train(&experiment, folders[0].path(), Some(teacher.path())).unwrap());
+    // A run that goes on in its third epoch remembers nothing and asks again.
+    for (folder, stop) in folders[1..]
+        .iter()
+        .zip([20, 2 * per_epoch, 2 * per_epoch + 10])
+    {
+        let stop = stop.next_multiple_of(20);
+        assert!(!train_until(&experiment, folder.path(), Some(teacher.path()), stop).unwrap());
+        assert!(train(&experiment, folder.path(), None).unwrap());
+        assert!(checkpoints(folder.path()) == checkpoints(folders[0].path()));
+    }
 }
 
 #[test]

@@ -420,9 +420,9 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "X", value_parser = fraction::<f32>)]
     pub(crate) label_smoothing: Option<f32>,
     /// Learn from this network's answers too: a run's folder or checkpoint with the same classes
-    /// and pixels (Hinton, Vinyals & Dean 2015)
+    /// and pixels (Hinton, Vinyals & Dean 2015); given again, from the mean of their answers
     #[arg(long, value_name = "PATH")]
-    pub(crate) teacher: Option<PathBuf>,
+    pub(crate) teacher: Vec<PathBuf>,
     /// The share of the teacher's answers in the loss [default: 0.9]
     #[arg(long, value_name = "X", value_parser = share, requires = "teacher")]
     pub(crate) teacher_weight: Option<f32>,

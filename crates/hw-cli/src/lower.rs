@@ -34,8 +34,15 @@ pub(crate) fn train_config(args: &RunArgs, emnist: Option<Emnist>) -> Result<Tra
     replace(&mut config.warmup, &args.warmup);
     replace(&mut config.loss, &args.loss);
     replace(&mut config.loss.label_smoothing, &args.label_smoothing);
-    if let Some(path) = &args.teacher {
-        config.teacher = Some(Teacher::at(path)?);
+    if !args.teacher.is_empty() {
+        let named = Teacher::at(&args.teacher)?;
+        config.teacher = Some(match config.teacher.take() {
+            Some(teacher) => Teacher {
+                runs: named.runs,
+                ..teacher
+            },
+            None => named,
+        });
     }
     if let Some(teacher) = &mut config.teacher {
         replace(&mut teacher.weight, &args.teacher_weight);

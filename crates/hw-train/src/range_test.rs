@@ -85,7 +85,7 @@ impl Experiment {
         if let Some(teacher) = &self.config.teacher {
             return Err(TrainError::Config {
                 field: "the teacher".into(),
-                value: format!("run {}", teacher.run),
+                value: format!("run {}", teacher.runs.join(", ")),
                 expected: "absent: a range test looks at the loss of the labels only".into(),
             });
         }

@@ -43,9 +43,9 @@ pub struct RunOptions<'a> {
     pub checkpoint_every: Duration,
     /// Where the tensors live.
     pub device: Device,
-    /// The teacher's weights, a checkpoint or a run's folder, where the configuration names a
-    /// [teacher](crate::teacher) and the run's folder does not hold it yet.
-    pub teacher: Option<PathBuf>,
+    /// The teachers' weights, each a checkpoint or a run's folder, where the configuration names
+    /// [teachers](crate::teacher) and the run's folder does not hold them yet.
+    pub teachers: Vec<PathBuf>,
 }
 
 impl<'a> RunOptions<'a> {
@@ -56,7 +56,7 @@ impl<'a> RunOptions<'a> {
             observer,
             checkpoint_every: Duration::from_secs(60),
             device: Device::Cpu,
-            teacher: None,
+            teachers: Vec::new(),
         }
     }
 }
@@ -154,8 +154,7 @@ impl Experiment {
         }
         hw_core::files::remove_partial(folder)?;
         // Refused before the folder is a run's.
-        let source = options.teacher.as_ref();
-        let teaching = Teaching::find(&self.stamp, folder, source, &options.device)?;
+        let teaching = Teaching::find(&self.stamp, folder, &options.teachers, &options.device)?;
         write_json(&folder.join(CONFIG), &self.config)?;
         let file = RunFile {
             run: self.id().into(),

@@ -1,7 +1,7 @@
 //! Learning from another network's answers (Hinton, Vinyals & Dean 2015): a small network reaches
 //! more when it is shown how sure a better one is of every class than when it is shown labels only.
 
-use crate::checkpoint::{self, Stamp};
+use crate::checkpoint::{self, Stamp, Trained};
 use crate::config::TrainConfig;
 use crate::error::{Result, TrainError};
 use candle_core::{Device, Tensor};
@@ -13,19 +13,28 @@ use hw_models::{Mode, Network};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// The teacher's weights, as a run's folder keeps them to be complete without other folders.
+/// The teacher's weights, as a run's folder keeps them to be complete without other folders; those of
+/// a second teacher are in `teacher-2.safetensors`, and so on.
 pub const TEACHER: &str = "teacher.safetensors";
+
+fn kept_as(number: usize) -> String {
+    match number {
+        0 => TEACHER.into(),
+        _ => format!("teacher-{}.safetensors", number + 1),
+    }
+}
 
 /// Whose answers a run learns from, and how much they count.
 ///
 /// The loss of an image is `(1-λ) L + λ T² Σ_j q_j log(q_j / p_j)`: `L` is the loss without a
 /// teacher, `q` and `p` are the softmax of the teacher's and of the learning network's logits, each
-/// divided by the temperature `T`. Both see the same image, changed at random in the same way.
+/// divided by the temperature `T`. Both see the same image, changed at random in the same way. Of
+/// several teachers, `q` is the mean.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Teacher {
-    /// The id of the run that trained the teacher.
-    pub run: String,
+    /// The ids of the runs that trained the teachers, at least one.
+    pub runs: Vec<String>,
     /// λ, the share of the teacher's answers in the loss, from 0 to 1.
     pub weight: f32,
     /// T, above 0: the higher, the more the unlikely classes count.
@@ -38,14 +47,15 @@ impl Teacher {
     /// The usual temperature.
     pub const TEMPERATURE: f32 = 2.0;
 
-    /// What training learns from when it learns from the weights at `path`, a checkpoint or a run's
-    /// folder.
+    /// What training learns from when it learns from the weights at `paths`, each a checkpoint or a
+    /// run's folder.
     ///
     /// # Errors
     /// As [`checkpoint::open`].
-    pub fn at(path: &Path) -> Result<Self> {
+    pub fn at(paths: &[PathBuf]) -> Result<Self> {
+        let run = |path: &PathBuf| Ok(checkpoint::open(path, &Device::Cpu)?.stamp.run);
         Ok(Self {
-            run: checkpoint::open(path, &Device::Cpu)?.stamp.run,
+            runs: paths.iter().map(run).collect::<Result<_>>()?,
             weight: Self::WEIGHT,
             temperature: Self::TEMPERATURE,
         })
@@ -59,6 +69,13 @@ impl Teacher {
                 expected: expected.into(),
             })
         };
+        if self.runs.is_empty() {
+            return Err(TrainError::Config {
+                field: "the teacher's runs".into(),
+                value: "[]".into(),
+                expected: "the id of at least one".into(),
+            });
+        }
         if !(0.0..=1.0).contains(&self.weight) {
             return refuse("the teacher's weight", self.weight, "from 0 to 1");
         }
@@ -70,11 +87,10 @@ impl Teacher {
     }
 }
 
-/// A teacher that is there to be asked.
+/// Teachers that are there to be asked.
 pub(crate) struct Teaching {
     teacher: Teacher,
-    network: Network,
-    plan: Option<InferencePlan>,
+    networks: Vec<(Network, Option<InferencePlan>)>,
     kept: Option<Kept>,
 }
 
@@ -135,60 +151,41 @@ impl Kept {
 }
 
 impl Teaching {
-    /// The teacher of the run that `stamp` describes: from the run's folder, else from `source`, which
-    /// is then copied there.
+    /// The teachers of the run that `stamp` describes: from the run's folder, else from `sources`, one
+    /// for each, which are then copied there.
     ///
     /// # Errors
-    /// [`TrainError::Config`] when it is nowhere, is another run's, or knows other classes or other
+    /// [`TrainError::Config`] when one is nowhere, is another run's, or knows other classes or other
     /// pixels than the run; as [`checkpoint::open`] when it cannot be read.
     pub(crate) fn find(
         stamp: &Stamp,
         folder: &Path,
-        source: Option<&PathBuf>,
+        sources: &[PathBuf],
         device: &Device,
     ) -> Result<Option<Self>> {
         let Some(teacher) = stamp.config.teacher.clone() else {
             return Ok(None);
         };
-        let kept = folder.join(TEACHER);
-        let path = match (kept.exists(), source) {
-            (true, _) => &kept,
-            (false, Some(source)) => source,
-            (false, None) => {
-                let expected = format!(
-                    "its weights: give them (--teacher), or put them at {}",
-                    kept.display()
-                );
-                return Err(refused(&teacher.run, expected));
+        let mut found = Vec::new();
+        for (number, run) in teacher.runs.iter().enumerate() {
+            let kept = folder.join(kept_as(number));
+            found.push((open(run, stamp, &kept, sources.get(number), device)?, kept));
+        }
+        // None is kept before all are known to be right: a refused run leaves the folder free.
+        let mut networks = Vec::new();
+        for (checkpoint, kept) in found {
+            if !kept.exists() {
+                let bytes = std::fs::read(&checkpoint.path);
+                let bytes = bytes.map_err(FileError::at("read", &checkpoint.path))?;
+                hw_core::files::write_whole(&kept, &bytes)?;
             }
-        };
-        let found = checkpoint::open(path, device)?;
-        if found.stamp.run != teacher.run {
-            let expected = format!(
-                "the run of {}, which is {}",
-                path.display(),
-                found.stamp.run
-            );
-            return Err(refused(&teacher.run, expected));
-        }
-        let (own, its) = (stamp, &found.stamp);
-        if own.classes != its.classes {
-            let expected = "a run with the same classes, in the same order".into();
-            return Err(refused(&teacher.run, expected));
-        }
-        if own.config.preprocess != its.config.preprocess {
-            let expected = "a run with the same preprocessing: both see the same pixels".into();
-            return Err(refused(&teacher.run, expected));
-        }
-        if !kept.exists() {
-            let read = |path: &Path| std::fs::read(path).map_err(FileError::at("read", path));
-            hw_core::files::write_whole(&kept, &read(&found.path)?)?;
+            let plan = InferencePlan::new(&checkpoint.network)?;
+            networks.push((checkpoint.network, plan));
         }
         Ok(Some(Self {
+            kept: Kept::new(&stamp.config, stamp.classes.len()),
             teacher,
-            plan: InferencePlan::new(&found.network)?,
-            kept: Kept::new(&own.config, own.classes.len()),
-            network: found.network,
+            networks,
         }))
     }
 
@@ -208,18 +205,27 @@ impl Teaching {
     }
 
     fn ask(&self, batch: &Batch) -> Result<Vec<f32>> {
-        let shape = batch.shape;
-        let logits = match &self.plan {
-            Some(plan) => plan.logits(&batch.images),
-            None => {
-                let images = batch.images.as_slice();
-                let x = Tensor::from_slice(images, &shape, self.network.device())?;
-                let logits = self.network.forward(&x, Mode::Eval)?;
-                logits.flatten_all()?.to_vec1::<f32>()?
+        let mut mean: Vec<f32> = Vec::new();
+        for (network, plan) in &self.networks {
+            let logits = match plan {
+                Some(plan) => plan.logits(&batch.images),
+                None => {
+                    let images = batch.images.as_slice();
+                    let x = Tensor::from_slice(images, &batch.shape, network.device())?;
+                    let logits = network.forward(&x, Mode::Eval)?;
+                    logits.flatten_all()?.to_vec1::<f32>()?
+                }
+            };
+            let classes = logits.len() / batch.labels.len();
+            let answers = self.teacher.soften(logits, classes);
+            match mean.is_empty() {
+                true => mean = answers,
+                false => mean.iter_mut().zip(answers).for_each(|(sum, q)| *sum += q),
             }
-        };
-        let classes = logits.len() / shape[0];
-        Ok(self.teacher.soften(logits, classes))
+        }
+        let share = 1.0 / self.networks.len() as f32;
+        mean.iter_mut().for_each(|q| *q *= share);
+        Ok(mean)
     }
 
     /// How the answers count.
@@ -265,6 +271,39 @@ impl Teacher {
         let divergence = ((entropy - crossed)? * (weight * t * t / logits.dims()[0] as f64))?;
         Ok(((loss * (1.0 - weight))? + divergence)?)
     }
+}
+
+/// The weights of the teacher that was trained by `run`, fit to teach the run that `stamp` describes.
+fn open(
+    run: &str,
+    stamp: &Stamp,
+    kept: &Path,
+    source: Option<&PathBuf>,
+    device: &Device,
+) -> Result<Trained> {
+    let path = match (kept.exists(), source) {
+        (true, _) => kept,
+        (false, Some(source)) => source,
+        (false, None) => {
+            let place = kept.display();
+            let expected = format!("its weights: give them (--teacher), or put them at {place}");
+            return Err(refused(run, expected));
+        }
+    };
+    let found = checkpoint::open(path, device)?;
+    if found.stamp.run != run {
+        let (path, its) = (path.display(), &found.stamp.run);
+        return Err(refused(run, format!("the run of {path}, which is {its}")));
+    }
+    if stamp.classes != found.stamp.classes {
+        let expected = "a run with the same classes, in the same order".into();
+        return Err(refused(run, expected));
+    }
+    if stamp.config.preprocess != found.stamp.config.preprocess {
+        let expected = "a run with the same preprocessing: both see the same pixels".into();
+        return Err(refused(run, expected));
+    }
+    Ok(found)
 }
 
 fn refused(run: &str, expected: String) -> TrainError {
@@ -376,7 +415,7 @@ mod tests {
         let Golden { cases } = serde_json::from_str(golden).unwrap();
         for case in cases {
             let teacher = Teacher {
-                run: String::new(),
+                runs: Vec::new(),
                 weight: case.weight,
                 temperature: case.temperature,
             };

@@ -303,7 +303,7 @@ impl LossCase {
         let mut loss = hw_kernels::softmax_loss(&logits, &labels, &terms)?;
         if let Some(taught) = &self.taught {
             let teacher = Teacher {
-                run: String::new(),
+                runs: Vec::new(),
                 weight: taught.weight,
                 temperature: taught.temperature,
             };

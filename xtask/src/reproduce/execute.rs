@@ -62,8 +62,8 @@ struct Task {
     bytes: u64,
     /// Equal runs have equal keys and are never run at the same time.
     key: String,
-    /// The key of the run that must be over before.
-    teacher: Option<String>,
+    /// The keys of the runs that must be over before.
+    teachers: Vec<String>,
     /// Whether an earlier call finished it, so that only its results are to be read.
     finished: bool,
 }
@@ -147,15 +147,13 @@ impl Executor<'_> {
 
     fn task(&self, index: usize, job: &Job, search: Option<usize>, config: TrainConfig) -> Task {
         let network = config.spec.as_ref().or(job.network.as_ref());
-        let mut teachers = job.teachers.iter();
-        let teacher = teachers.find(|teacher| teacher.seed == config.seed);
         Task {
             job: index,
             search,
             seconds: lock(&self.estimator).seconds(&config, job),
             bytes: network.map_or(0, |network| super::estimate::bytes(network, config.batch)),
             key: key(&config),
-            teacher: teacher.map(key),
+            teachers: job.teachers_of(config.seed).map(key).collect(),
             config,
             finished: false,
         }
@@ -214,7 +212,7 @@ impl Executor<'_> {
         let taught = |task: &Task| {
             let waiting = board.waiting.iter().map(|other| &other.key);
             let mut open = waiting.chain(board.running.iter().map(|(key, _)| key));
-            !open.any(|key| Some(key) == task.teacher.as_ref())
+            !open.any(|key| task.teachers.contains(key))
         };
         let ready = ready.filter(|(_, task)| fits(task) && free(task) && taught(task));
         let longest = ready.max_by(|(_, a), (_, b)| {
@@ -338,8 +336,10 @@ impl Executor<'_> {
         };
         let mut options = RunOptions::new(&mut observer);
         options.cancel = self.cancel.clone();
-        let teacher = config.teacher.as_ref();
-        options.teacher = teacher.map(|teacher| self.out.join("runs").join(&teacher.run));
+        let teachers = config.teacher.iter().flat_map(|teacher| &teacher.runs);
+        options.teachers = teachers
+            .map(|run| self.out.join("runs").join(run))
+            .collect();
         let outcome = experiment
             .complete(&folder, options)
             .with_context(|| format!("training in {}", folder.display()))?;
@@ -427,6 +427,10 @@ mod tests {
         like = "a"
         epochs = 6
         teacher = { run = "a", weight = 0.5, temperature = 2.0 }
+        [[run]]
+        id = "taught-by-all"
+        like = "taught"
+        teacher = { run = "a", together = true, weight = 0.5, temperature = 2.0 }
         [[run]]
         id = "unknown"
         like = "a"
@@ -523,8 +527,14 @@ mod tests {
             .seeds
             .iter()
             .map(|seed| seed.config.teacher.clone());
-        let teachers: Vec<String> = teachers.map(|teacher| teacher.unwrap().run).collect();
-        assert_eq!((teachers.len(), teachers), (2, ids("a")));
+        let teachers: Vec<Vec<String>> = teachers.map(|teacher| teacher.unwrap().runs).collect();
+        let own: Vec<Vec<String>> = ids("a").into_iter().map(|run| vec![run]).collect();
+        assert_eq!((teachers.len(), teachers), (2, own));
+        let all = of("taught-by-all").seeds.iter();
+        let all: Vec<_> = all
+            .map(|s| s.config.teacher.clone().unwrap().runs)
+            .collect();
+        assert_eq!(all, [ids("a"), ids("a")]);
         assert!(of("unknown").failures[0].problem.contains("magic"));
         assert!(of("diverges").failures[0].problem.contains("diverged"));
         assert_eq!(of("searched").search.len(), 2);
@@ -551,7 +561,7 @@ mod tests {
         let mut board = executor.board(&jobs);
         let seeds = |task: &&Task| task.search.is_none() && jobs[task.job].decl.id != "diverges";
         assert!(board.waiting.iter().filter(seeds).all(|task| task.finished));
-        assert_eq!(board.waiting.iter().filter(seeds).count(), 8);
+        assert_eq!(board.waiting.iter().filter(seeds).count(), 10);
         board.waiting[0].finished = false;
         board.waiting[0].seconds = 1e9;
         assert!(executor.longest(&board).unwrap() > 0);

@@ -27,9 +27,9 @@ pub(crate) struct Job {
     pub(crate) of_images: Option<usize>,
     /// The network as the document has it.
     pub(crate) network: Option<ModelSpec>,
-    /// The teachers' configurations, one for each of `configs`; none without a teacher.
+    /// The configurations of the run that teaches; none without a teacher.
     pub(crate) teachers: Vec<TrainConfig>,
-    /// Seconds that asking the teacher takes for an image on one core of the reference machine.
+    /// Seconds that asking the teachers takes for an image on one core of the reference machine.
     pub(crate) teacher_seconds: f64,
     /// Test images at most.
     pub(crate) test_images: Option<usize>,
@@ -204,7 +204,12 @@ fn job(
     };
     let images_of =
         |config: &TrainConfig| train - (train as f64 * config.val_fraction).round() as usize;
-    let teacher_seconds = teacher.and_then(seconds_to_ask).unwrap_or(0.0);
+    let together = decl
+        .teacher
+        .as_ref()
+        .is_some_and(|teacher| teacher.together);
+    let each = teacher.and_then(seconds_to_ask).unwrap_or(0.0);
+    let teacher_seconds = each * if together { scale.seeds as f64 } else { 1.0 };
     let fitted = scale::Wanted {
         config: base.clone(),
         network: &smaller,
@@ -263,23 +268,46 @@ fn seconds_to_ask(job: &Job) -> Option<f64> {
     Some(scale::seconds_an_image(network, config.batch)? / 3.0)
 }
 
-/// Names to each configuration the run of its teacher with the same seed.
+impl Job {
+    /// Who teaches the run of this seed.
+    pub(crate) fn teachers_of(&self, seed: u64) -> impl Iterator<Item = &TrainConfig> {
+        teachers_of(self.decl.teacher.as_ref(), &self.teachers, seed)
+    }
+}
+
+fn teachers_of<'a>(
+    decl: Option<&TeacherDecl>,
+    teachers: &'a [TrainConfig],
+    seed: u64,
+) -> impl Iterator<Item = &'a TrainConfig> {
+    let together = decl.is_some_and(|decl| decl.together);
+    let all = teachers.iter();
+    all.filter(move |teacher| together || teacher.seed == seed)
+}
+
+/// Names to each configuration the runs of its teachers.
 fn learn_from(
     configs: &mut [TrainConfig],
     teachers: &[TrainConfig],
     decl: &TeacherDecl,
     data: &DataCache,
 ) -> Result<()> {
-    for (index, config) in configs.iter_mut().enumerate() {
-        let teacher = teachers.get(index);
-        let teacher = teacher.with_context(|| format!("its teacher {} cannot run", decl.run))?;
+    let id = |teacher: &TrainConfig| -> Result<String> {
         let train = data.get(&teacher.dataset, Split::Train)?;
         let test = match teacher.probe {
             Some(_) => Some(data.get(&teacher.dataset, Split::Test)?),
             None => None,
         };
+        Ok(Experiment::new(teacher.clone(), train, test)?.id().into())
+    };
+    for config in configs {
+        let runs = teachers_of(Some(decl), teachers, config.seed).map(id);
+        let runs = runs.collect::<Result<Vec<String>>>()?;
+        if runs.is_empty() {
+            bail!("its teacher {} cannot run", decl.run);
+        }
         config.teacher = Some(Teacher {
-            run: Experiment::new(teacher.clone(), train, test)?.id().into(),
+            runs,
             weight: decl.weight,
             temperature: decl.temperature,
         });

@@ -119,7 +119,7 @@ pub(crate) struct RunDecl {
     /// Further fields of the config file: schedule, loss.
     #[serde(default)]
     pub(crate) train: Map<String, Value>,
-    /// The earlier run, seed by seed, whose answers it learns from too.
+    /// The earlier run whose answers it learns from too, seed by seed or from all seeds.
     pub(crate) teacher: Option<TeacherDecl>,
     /// The run is meant for the sixth-scale EMNIST as for the published one: both are its own scale.
     #[serde(default)]
@@ -135,6 +135,9 @@ pub(crate) struct RunDecl {
 #[serde(deny_unknown_fields)]
 pub(crate) struct TeacherDecl {
     pub(crate) run: String,
+    /// Whether each seed learns from the mean answer of all the run's seeds, not from its own alone.
+    #[serde(default)]
+    pub(crate) together: bool,
     pub(crate) weight: f32,
     pub(crate) temperature: f32,
 }

@@ -33,7 +33,7 @@ pub(crate) fn run(args: &TrainArgs, common: &Common) -> Result<ExitCode> {
     let options = RunOptions {
         cancel,
         checkpoint_every: Duration::from_secs(args.checkpoint_every),
-        teacher: args.run.teacher.clone(),
+        teachers: args.run.teacher.clone(),
         ..RunOptions::new(&mut observe)
     };
     let outcome = match args.resume {

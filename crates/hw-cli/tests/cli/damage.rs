@@ -357,7 +357,7 @@ fn a_teacher_is_learned_from_or_refused_in_one_line() {
     let text = std::fs::read_to_string(&config).unwrap();
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     let large = hw_train::run::read_run(&place("large")).unwrap().run;
-    let wanted = serde_json::json!({ "run": large, "weight": 0.5, "temperature": 3.0 });
+    let wanted = serde_json::json!({ "runs": [large], "weight": 0.5, "temperature": 3.0 });
     assert_eq!(json["teacher"], wanted);
 
     let weights = std::fs::read(place("large").join("best.safetensors")).unwrap();

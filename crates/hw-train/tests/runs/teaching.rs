@@ -8,7 +8,7 @@ use hw_train::checkpoint::{BEST, LAST};
 use hw_train::experiment::CONFIG;
 use hw_train::teacher::TEACHER;
 use hw_train::{Event, Experiment, Result, RunOptions, Teacher, TrainConfig, TrainError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
 
@@ -18,7 +18,7 @@ fn taught(change: impl FnOnce(&mut TrainConfig)) -> (TempDir, TrainConfig) {
     let mut config = TrainConfig {
         model: "ann".into(),
         epochs: 1,
-        teacher: Some(Teacher::at(folder.path()).unwrap()),
+        teacher: Some(Teacher::at(&[folder.path().into()]).unwrap()),
         ..config()
     };
     change(&mut config);
@@ -43,7 +43,7 @@ fn train_until(
         }
     };
     let options = RunOptions {
-        teacher: teacher.map(Path::to_path_buf),
+        teachers: teacher.map(Path::to_path_buf).into_iter().collect(),
         cancel: cancel.clone(),
         ..RunOptions::new(&mut observer)
     };
@@ -125,6 +125,49 @@ fn a_teacher_changes_the_run_and_what_it_learns() {
 }
 
 #[test]
+fn several_teachers_answer_with_their_mean() {
+    let (first, config) = taught(|_| {});
+    let (second, _) = complete(&experiment(TrainConfig {
+        seed: 2,
+        ..crate::support::config()
+    }));
+    let paths = |folders: &[&TempDir]| -> Vec<PathBuf> {
+        folders.iter().map(|folder| folder.path().into()).collect()
+    };
+    let trained = |teachers: Vec<PathBuf>| {
+        let teacher = Some(Teacher::at(&teachers).unwrap());
+        let experiment = experiment(TrainConfig {
+            teacher,
+            ..config.clone()
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let mut observer = |_: &Event| {};
+        let options = RunOptions {
+            teachers,
+            ..RunOptions::new(&mut observer)
+        };
+        assert!(
+            experiment
+                .complete(folder.path(), options)
+                .unwrap()
+                .finished
+        );
+        // It is complete without its teachers' folders.
+        let weights = weights::read(&folder.path().join(LAST)).unwrap().tensors;
+        std::fs::remove_file(folder.path().join(LAST)).unwrap();
+        std::fs::remove_file(folder.path().join(BEST)).unwrap();
+        assert!(train(&experiment, folder.path(), None).unwrap());
+        assert!(weights::read(&folder.path().join(LAST)).unwrap().tensors == weights);
+        weights
+    };
+    let both = trained(paths(&[&first, &second]));
+    assert!(both == trained(paths(&[&second, &first])));
+    assert!(both != trained(paths(&[&first])));
+    assert!(both != trained(paths(&[&second])));
+    assert!(trained(paths(&[&first])) == trained(paths(&[&first, &first])));
+}
+
+#[test]
 fn teachers_that_cannot_teach_are_refused_by_name() {
     let refusal = |experiment: &Experiment, teacher: Option<&Path>| {
         let folder = tempfile::tempdir().unwrap();
@@ -149,7 +192,7 @@ fn teachers_that_cannot_teach_are_refused_by_name() {
     assert!(missing.contains(TEACHER), "{missing}");
 
     let mut other = config.clone();
-    other.teacher.as_mut().unwrap().run = "0123456789abcdef".into();
+    other.teacher.as_mut().unwrap().runs = vec!["0123456789abcdef".into()];
     let wrong = refusal(&experiment(other), Some(path));
     assert!(wrong.contains("which is"), "{wrong}");
 

@@ -318,7 +318,8 @@ Examples:
       --val-fraction 0 --out runs/paper
   hw train --model lenet5 --dataset emnist-balanced --epochs 50 --patience 5 --out runs/balanced
   hw train --config runs/first/config.json --seed 2 --out runs/second
-  hw train --model bn-cnn --dataset mnist --teacher runs/large --out runs/taught
+  hw train --model bn-cnn --dataset mnist --teacher runs/large --augment standard \\
+      --augment-cycle 20 --epochs 200 --out runs/taught
   hw train --resume runs/first
 
 Ctrl-C stops at the next step with everything saved; --resume goes on to the same bits as if it had

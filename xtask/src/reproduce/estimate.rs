@@ -39,21 +39,26 @@ impl Estimator {
     }
 
     fn key(config: &TrainConfig) -> String {
+        let alone = Self::key_alone(config);
+        match (&config.teacher, config.augment_cycle) {
+            (None, _) => alone,
+            (Some(_), None) => format!("{alone}/taught"),
+            (Some(_), Some(cycle)) => format!("{alone}/taught:{cycle}"),
+        }
+    }
+
+    /// The key of the same training without teachers.
+    fn key_alone(config: &TrainConfig) -> String {
         let spec = config.spec.as_ref().map(|spec| {
             let text = serde_json::to_string(spec).unwrap_or_default();
             hw_core::files::sha256_hex(text.as_bytes())[..8].to_string()
         });
         format!(
-            "{}/{}/{}/{}{}",
+            "{}/{}/{}/{}",
             config.model,
             spec.unwrap_or_default(),
             config.batch,
-            config.preprocess.steps.len(),
-            match (&config.teacher, config.augment_cycle) {
-                (None, _) => String::new(),
-                (Some(_), None) => "/taught".into(),
-                (Some(_), Some(cycle)) => format!("/taught:{cycle}"),
-            }
+            config.preprocess.steps.len()
         )
     }
 
@@ -65,9 +70,12 @@ impl Estimator {
         let an_image = match self.rates.get(&Self::key(config)) {
             Some(rate) => 1.0 / rate,
             None => {
-                let network = config.spec.as_ref().or(job.network.as_ref());
-                let guess = network.and_then(|spec| seconds_an_image(spec, config.batch));
-                guess.unwrap_or(1e-4) + job.teacher_seconds
+                let alone = self.rates.get(&Self::key_alone(config));
+                let alone = alone.map(|rate| 1.0 / rate).or_else(|| {
+                    let network = config.spec.as_ref().or(job.network.as_ref())?;
+                    seconds_an_image(network, config.batch)
+                });
+                alone.unwrap_or(1e-4) + job.teacher_seconds
             }
         };
         OVERHEAD + each * config.epochs as f64 * an_image

@@ -30,8 +30,7 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
-            eprintln!("error: {}", chain.join(": "));
+            eprintln!("error: {}", hw_core::one_line(error.as_ref()));
             ExitCode::FAILURE
         }
     }

@@ -22,18 +22,9 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
 }
 
-/// The error, its causes and what to do, in one line. A cause that the line before already quotes
-/// is not said again.
+/// The error, its causes and what to do, in one line.
 pub(crate) fn one_line(error: &anyhow::Error) -> String {
-    let mut line = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        let cause = cause.split_whitespace().collect::<Vec<_>>().join(" ");
-        if line.is_empty() {
-            line = cause;
-        } else if !line.contains(&cause) {
-            line = format!("{line}: {cause}");
-        }
-    }
+    let mut line = hw_core::one_line(error.as_ref());
     if let Some(DataError::NotFound { set, .. }) = data_error(error) {
         line += &format!(
             "; or go on without it: --dataset {} draws synthetic images",

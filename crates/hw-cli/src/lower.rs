@@ -35,7 +35,8 @@ pub(crate) fn train_config(args: &RunArgs, emnist: Option<Emnist>) -> Result<Tra
     replace(&mut config.loss, &args.loss);
     replace(&mut config.loss.label_smoothing, &args.label_smoothing);
     if !args.teacher.is_empty() {
-        let named = Teacher::at(&args.teacher)?;
+        let named = Teacher::at(&args.teacher)
+            .context("--teacher takes a trained run's folder or its best.safetensors")?;
         config.teacher = Some(match config.teacher.take() {
             Some(teacher) => Teacher {
                 runs: named.runs,

@@ -1,5 +1,5 @@
 //! What every room of the workbench shares: seeded random streams, files that appear whole or not
-//! at all, and a token that stops long work cleanly.
+//! at all, a token that stops long work cleanly, and errors in one line.
 //!
 //! ```
 //! use hw_core::rng::Rng;
@@ -15,9 +15,11 @@
 #![warn(missing_docs)]
 
 pub mod cancel;
+pub mod errors;
 pub mod files;
 pub mod rng;
 
 pub use cancel::CancelToken;
+pub use errors::one_line;
 pub use files::FileError;
 pub use rng::Rng;

@@ -180,6 +180,18 @@ impl TrainConfig {
         Ok(spec)
     }
 
+    /// How many epochs bring images that were not there before; after them the same images come back,
+    /// in another order.
+    pub fn different_epochs(&self) -> usize {
+        let cycle = match (&self.mix, &self.augment) {
+            // What two images are mixed from differs from step to step.
+            (Some(_), _) => None,
+            (None, None) if !self.preprocess.is_random() => Some(1),
+            (None, _) => self.augment_cycle,
+        };
+        cycle.map_or(self.epochs, |cycle| cycle.min(self.epochs))
+    }
+
     /// Checks every number that has a range.
     ///
     /// # Errors

@@ -108,17 +108,10 @@ type EpochAnswers = Vec<f32>;
 impl Kept {
     /// The configured cycle's answers, where an image is the same each time it comes.
     fn new(config: &TrainConfig, classes: usize) -> Option<Self> {
-        let unchanged = config.augment.is_none() && !config.preprocess.is_random();
-        let cycle = if unchanged {
-            Some(1)
-        } else {
-            config.augment_cycle
-        };
-        // What two images are mixed from differs from step to step.
-        let cycle = cycle.filter(|_| config.mix.is_none())?;
-        Some(Self {
+        let different = config.different_epochs();
+        (different < config.epochs).then(|| Self {
             classes,
-            epochs: vec![Vec::new(); cycle.min(config.epochs)],
+            epochs: vec![Vec::new(); different],
         })
     }
 
@@ -174,7 +167,7 @@ impl Teaching {
         // None is kept before all are known to be right: a refused run leaves the folder free.
         let mut networks = Vec::new();
         for (checkpoint, kept) in found {
-            if !kept.exists() {
+            if checkpoint.path != kept {
                 let bytes = std::fs::read(&checkpoint.path);
                 let bytes = bytes.map_err(FileError::at("read", &checkpoint.path))?;
                 hw_core::files::write_whole(&kept, &bytes)?;
@@ -281,16 +274,19 @@ fn open(
     source: Option<&PathBuf>,
     device: &Device,
 ) -> Result<Trained> {
-    let path = match (kept.exists(), source) {
-        (true, _) => kept,
-        (false, Some(source)) => source,
-        (false, None) => {
+    let kept_one = kept.exists().then(|| checkpoint::open(kept, device));
+    let found = match (kept_one.transpose()?, source) {
+        // Another's may lie there since a start that was killed before the folder was a run's.
+        (Some(found), None) => found,
+        (Some(found), Some(_)) if found.stamp.run == run => found,
+        (_, Some(source)) => checkpoint::open(source, device)?,
+        (None, None) => {
             let place = kept.display();
             let expected = format!("its weights: give them (--teacher), or put them at {place}");
             return Err(refused(run, expected));
         }
     };
-    let found = checkpoint::open(path, device)?;
+    let path = &found.path;
     if found.stamp.run != run {
         let (path, its) = (path.display(), &found.stamp.run);
         return Err(refused(run, format!("the run of {path}, which is {its}")));
@@ -381,7 +377,8 @@ mod tests {
         let epochs = |config: &TrainConfig| Kept::new(config, 2).map(|kept| kept.epochs.len());
         assert_eq!(epochs(&config("shift=2", None, None)), None);
         assert_eq!(epochs(&config("shift=2", Some(3), None)), Some(3));
-        assert_eq!(epochs(&config("shift=2", Some(30), None)), Some(5));
+        assert_eq!(epochs(&config("shift=2", Some(5), None)), None);
+        assert_eq!(epochs(&config("shift=2", Some(30), None)), None);
         assert_eq!(epochs(&config("shift=2", Some(3), Some("mixup"))), None);
         assert_eq!(epochs(&config("none", None, None)), Some(1));
         assert_eq!(epochs(&config("none", None, Some("mixup"))), None);

@@ -25,7 +25,7 @@ pub(crate) fn serve() -> Result<ExitCode> {
     for line in std::io::stdin().lock().lines() {
         let request: Request = serde_json::from_str(&line?).context("a request")?;
         let mut answer = measure(&request).unwrap_or_else(|error| Answer {
-            error: Some(format!("{error:#}")),
+            error: Some(hw_core::one_line(error.as_ref())),
             ..Answer::default()
         });
         answer.peak_mb = super::peak_mb();

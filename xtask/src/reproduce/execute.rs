@@ -242,11 +242,15 @@ impl Executor<'_> {
             (Ok(Done::Rate(accuracy)), _) => board.results[task.job].search.push((rate, accuracy)),
             (Err(error), Some(_)) => {
                 // A rate that diverges is a rate that loses.
-                self.note(&format!("{}, trying rate {rate}: {error:#}", job.decl.id));
+                self.note(&format!(
+                    "{}, trying rate {rate}: {}",
+                    job.decl.id,
+                    hw_core::one_line(error.as_ref())
+                ));
                 board.results[task.job].search.push((rate, 0.0));
             }
             (Err(error), None) => {
-                let (seed, problem) = (task.config.seed, format!("{error:#}"));
+                let (seed, problem) = (task.config.seed, hw_core::one_line(error.as_ref()));
                 self.note(&format!("failed: {} seed {seed}: {problem}", job.decl.id));
                 board.results[task.job].failures.push(Failure {
                     seed: Some(seed),

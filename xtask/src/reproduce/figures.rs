@@ -31,7 +31,7 @@ impl Source<'_> {
     fn test(&self, seed: &RunResult) -> Result<Arc<Dataset>, String> {
         self.data
             .get(&seed.config.dataset, Split::Test)
-            .map_err(|error| format!("{error:#}"))
+            .map_err(|error| hw_core::one_line(error.as_ref()))
     }
 }
 
@@ -199,7 +199,7 @@ fn class_counts(figure: &Figure, source: &Source<'_>) -> Result<Vec<Block>, Stri
     for id in &figure.datasets {
         let counts = |split| {
             let data = source.data.get(id, split);
-            data.map_err(|error| format!("{error:#}"))
+            data.map_err(|error| hw_core::one_line(error.as_ref()))
         };
         let (train, test) = (counts(Split::Train)?, counts(Split::Test)?);
         let total = train.class_counts().into_iter().zip(test.class_counts());

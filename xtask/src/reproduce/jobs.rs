@@ -167,7 +167,7 @@ impl Job {
             teachers: Vec::new(),
             teacher_seconds: 0.0,
             test_images: None,
-            problem: Some(format!("{error:#}")),
+            problem: Some(hw_core::one_line(error.as_ref())),
         }
     }
 }
@@ -220,11 +220,8 @@ fn job(
     let (fitted, words) = scale::fit(fitted, scale)?;
     shrunk.extend(words);
     // What comes back after a cycle is not asked about again.
-    let asked = fitted
-        .augment_cycle
-        .unwrap_or(fitted.epochs)
-        .min(fitted.epochs);
-    let teacher_seconds = teacher_seconds * asked as f64 / fitted.epochs as f64;
+    let asked = fitted.different_epochs() as f64 / fitted.epochs as f64;
+    let teacher_seconds = teacher_seconds * asked;
     let of_images = fitted.limit.map(|_| images_of(&base));
     let test_images = scale.test_images.filter(|most| *most < test);
     if let Some(most) = test_images {

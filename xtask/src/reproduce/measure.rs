@@ -74,7 +74,7 @@ impl Measurer<'_> {
                 Ok(measured) => result.variants.push(measured),
                 Err(error) => result
                     .broken
-                    .push((variant.id.clone(), format!("{error:#}"))),
+                    .push((variant.id.clone(), hw_core::one_line(error.as_ref()))),
             }
             changed = true;
         }

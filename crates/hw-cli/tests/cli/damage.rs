@@ -365,7 +365,10 @@ fn a_teacher_is_learned_from_or_refused_in_one_line() {
     std::fs::write(place("empty"), "").unwrap();
     std::fs::create_dir(place("nothing")).unwrap();
     for wrong in ["cut", "empty", "nothing", "missing"] {
-        failed(&run(&taught, &[&place("new"), &place(wrong)]), &[wrong]);
+        failed(
+            &run(&taught, &[&place("new"), &place(wrong)]),
+            &[wrong, "--teacher takes"],
+        );
     }
     // A config file names its teacher, but does not hold it.
     let again = "train --config {} --out {}";

@@ -214,6 +214,22 @@ fn teachers_that_cannot_teach_are_refused_by_name() {
 }
 
 #[test]
+fn a_teacher_left_behind_by_a_start_that_was_killed_is_replaced() {
+    let (teacher, config) = taught(|_| {});
+    let (other, _) = complete(&experiment(TrainConfig {
+        seed: 2,
+        ..crate::support::config()
+    }));
+    let experiment = experiment(config);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(other.path().join(BEST), folder.path().join(TEACHER)).unwrap();
+    assert!(train(&experiment, folder.path(), Some(teacher.path())).unwrap());
+    let bytes = |path: &Path| std::fs::read(path).unwrap();
+    let kept = bytes(&folder.path().join(TEACHER));
+    assert!(kept == bytes(&teacher.path().join(BEST)));
+}
+
+#[test]
 fn a_teachers_numbers_must_make_sense() {
     let (_folder, config) = taught(|_| {});
     let with = |weight, temperature| {

@@ -816,8 +816,9 @@ fn augment_help() -> String {
     let names: Vec<&str> = Augment::names().collect();
     format!(
         "Change training images at random, anew in each epoch: \"standard\" ({}), \"none\", or any of \
-         {} as name=value, separated by commas; distances in pixels, angles in degrees. Images held \
-         out or tested on stay as they are",
+         {} as name=value, separated by commas; distances in pixels, angles in degrees, interpolation \
+         linear or cubic, which keeps images as sharp as those tested on. Images held out or tested \
+         on stay as they are",
         Augment::standard(),
         names.join(", ")
     )

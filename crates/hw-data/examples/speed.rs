@@ -1,6 +1,7 @@
 //! Measures what the loading and batching of a data set costs on this machine:
 //! `cargo run --release -p hw-data --example speed -- mnist`.
 
+use hw_data::augment::Interpolation;
 use hw_data::preprocess::Step;
 use hw_data::{Augment, DataDirs, DataError, DatasetId, Filter, Loader, LoaderConfig, Preprocess};
 use hw_data::{Split, load};
@@ -34,6 +35,10 @@ fn main() -> Result<(), DataError> {
         elastic: 0.0,
         ..Augment::standard()
     };
+    let linear = Augment {
+        interpolation: Interpolation::Linear,
+        ..Augment::standard()
+    };
     for (what, steps, augment) in [
         ("plain", vec![], None),
         ("centre crop", crop, None),
@@ -42,6 +47,7 @@ fn main() -> Result<(), DataError> {
         ("resized to 224", resize(224), None),
         ("affine", vec![], Some(affine)),
         ("affine and elastic", vec![], Some(Augment::standard())),
+        ("affine and elastic, linear", vec![], Some(linear)),
     ] {
         let config = LoaderConfig {
             shuffle_seed: Some(1),

@@ -247,7 +247,14 @@ mod tests {
 
     #[test]
     fn a_listed_change_is_one_that_can_be_asked_for() {
-        for block in Family::Augmentations.blocks() {
+        let blocks = Family::Augmentations.blocks();
+        let (values, changes): (Vec<_>, Vec<_>) = blocks
+            .into_iter()
+            .partition(|block| block.name == "interpolation");
+        assert_eq!(values.len(), 1);
+        let cubic: Augment = "interpolation=cubic".parse().unwrap();
+        assert!(cubic.is_none() && cubic != Augment::default());
+        for block in changes {
             let asked: Augment = format!("{}=0.5", block.name).parse().unwrap();
             assert_eq!(asked.get(&block.name), Some(0.5));
             assert!(!asked.is_none(), "{}", block.name);

@@ -1,7 +1,7 @@
 //! What random changes may and may not do to an image.
 
 use crate::support::dataset;
-use hw_data::augment::{Augment, Augmenter};
+use hw_data::augment::{Augment, Augmenter, Interpolation};
 use hw_data::glyphs::{GlyphConfig, generate};
 use hw_data::preprocess::Draw;
 use hw_data::{GlyphSet, Loader, LoaderConfig, Split};
@@ -45,9 +45,10 @@ fn any_augment() -> impl Strategy<Value = Augment> {
         2.0f32..8.0,
         0.0f32..=1.0,
         0.01f32..=0.5,
+        any::<bool>(),
     );
     numbers.prop_map(
-        |(shift, rotate, scale, shear, elastic, sigma, erase, erase_area)| Augment {
+        |(shift, rotate, scale, shear, elastic, sigma, erase, erase_area, cubic)| Augment {
             shift,
             rotate,
             scale,
@@ -56,6 +57,10 @@ fn any_augment() -> impl Strategy<Value = Augment> {
             sigma,
             erase,
             erase_area,
+            interpolation: match cubic {
+                true => Interpolation::Cubic,
+                false => Interpolation::Linear,
+            },
         },
     )
 }
@@ -87,14 +92,19 @@ proptest! {
     }
 
     #[test]
-    fn a_shift_moves_the_ink_by_no_more_than_asked_and_loses_none(index: u32, shift in 0.5f32..6.0) {
-        let augment = Augment { shift, ..Augment::default() };
+    fn a_shift_moves_the_ink_by_no_more_than_asked_and_loses_none(
+        index: u32, shift in 0.5f32..6.0, cubic: bool,
+    ) {
+        let interpolation = if cubic { Interpolation::Cubic } else { Interpolation::Linear };
+        let augment = Augment { shift, interpolation, ..Augment::default() };
         let before = disc(13.5, 13.5, 4.0);
         let out = augmented(&augment, &before, 28, Draw { index, ..Draw::default() });
         let (row, column, mass) = centre(&out);
-        prop_assert!((row - 13.5).abs() <= shift + 1e-3 && (column - 13.5).abs() <= shift + 1e-3);
+        // What a cubic overshoots the edge of the disc by is cut off.
+        let (off, lost) = if cubic { (0.05, 0.02) } else { (1e-3, 1e-3) };
+        prop_assert!((row - 13.5).abs() <= shift + off && (column - 13.5).abs() <= shift + off);
         let whole: f32 = before.iter().map(|&v| f32::from(v) / 255.0).sum();
-        prop_assert!((mass - whole).abs() < 1e-3 * whole);
+        prop_assert!((mass - whole).abs() < lost * whole);
     }
 
     #[test]
@@ -181,6 +191,29 @@ fn elastic_displacement_bends_but_keeps_most_of_the_ink() {
     }
     assert!((after / before - 1.0).abs() < 0.03, "{after} {before}");
     assert_eq!(changed, set.len());
+}
+
+/// How much neighbouring pixels differ, the sharper the more.
+fn contrast(pixels: &[f32]) -> f32 {
+    let pairs = pixels.windows(2);
+    pairs.map(|pair| (pair[1] - pair[0]).powi(2)).sum()
+}
+
+#[test]
+fn cubic_values_keep_a_moved_image_sharper_than_linear_ones() {
+    let image = disc(13.5, 13.5, 4.0);
+    let before: Vec<f32> = image.iter().map(|&v| f32::from(v) / 255.0).collect();
+    let after = |augment: &str| -> f32 {
+        let augment: Augment = augment.parse().unwrap();
+        let draw = |index| Draw {
+            index,
+            ..Draw::default()
+        };
+        let one = |index| contrast(&augmented(&augment, &image, 28, draw(index)));
+        (0..50).map(one).sum::<f32>() / 50.0 / contrast(&before)
+    };
+    let (linear, cubic) = (after("shift=2"), after("shift=2,interpolation=cubic"));
+    assert!(cubic > 1.1 * linear, "{linear} {cubic}");
 }
 
 #[test]
@@ -293,6 +326,7 @@ fn wrong_settings_are_refused_by_name() {
     refused("shift=two", "no number");
     refused("wobble=3", "wobble");
     refused("strong", "standard");
+    refused("interpolation=nearest", "linear or cubic");
     assert!("none".parse::<Augment>().unwrap().is_none());
     let changed: Augment = "standard, erase-area=0.3".parse().unwrap();
     assert_eq!(

@@ -229,7 +229,7 @@ impl Executor<'_> {
 
     /// Files an outcome; the last learning rate of a search makes its seeds ready.
     fn take_note(&self, jobs: &[Job], board: &mut Board, task: Task, outcome: Result<Done>) {
-        lock(&self.progress).add(task.seconds);
+        lock(&self.progress).add(&task.key, task.seconds);
         let job = &jobs[task.job];
         let rate = task.config.learning_rate;
         match (outcome, task.search) {
@@ -287,13 +287,16 @@ impl Executor<'_> {
             Some(_) => format!("{id}, trying rate {}", config.learning_rate),
             None => format!("{id}, seed {}", config.seed),
         };
+        if task.finished {
+            lock(&self.progress).resumed(&task.key, task.seconds);
+        }
         let (folder, outcome) = self.train(task, &what)?;
         if task.search.is_some() {
             let scores = outcome.history.iter();
             let scores = scores.filter_map(|e| Some(e.validation?.accuracy));
             return Ok(Done::Rate(scores.fold(0.0, f64::max)));
         }
-        lock(&self.progress).say(0.0, &format!("{what}, testing"));
+        lock(&self.progress).say(&task.key, task.seconds, &format!("{what}, testing"));
         let measurer = Measurer {
             data: self.data,
             job,
@@ -320,6 +323,16 @@ impl Executor<'_> {
                 self.cancel.cancel();
             }
             let (epoch, step, detail) = match event {
+                Event::Started {
+                    resumed_at: Some(step),
+                    steps_per_epoch,
+                    ..
+                } => {
+                    let share = *step as f64 / steps;
+                    lock(&self.progress).resumed(&task.key, share * task.seconds);
+                    let epoch = *step as usize / (*steps_per_epoch).max(1) + 1;
+                    (epoch, *step, String::new())
+                }
                 Event::Started { .. } => (1, 0, String::new()),
                 Event::Step {
                     epoch,
@@ -336,7 +349,7 @@ impl Executor<'_> {
             };
             let share = step as f64 / steps;
             let message = format!("{what}, epoch {epoch}/{}{detail}", config.epochs);
-            lock(&self.progress).say(share * task.seconds, &message);
+            lock(&self.progress).say(&task.key, share * task.seconds, &message);
         };
         let mut options = RunOptions::new(&mut observer);
         options.cancel = self.cancel.clone();

@@ -425,10 +425,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) teacher: Vec<PathBuf>,
     /// The share of the teacher's answers in the loss [default: 0.9]
-    #[arg(long, value_name = "X", value_parser = share, requires = "teacher")]
+    #[arg(long, value_name = "X", value_parser = share)]
     pub(crate) teacher_weight: Option<f32>,
     /// How much the classes that the teacher thinks unlikely count, 1 as they are [default: 2]
-    #[arg(long, value_name = "T", value_parser = above_zero, requires = "teacher")]
+    #[arg(long, value_name = "T", value_parser = above_zero)]
     pub(crate) teacher_temperature: Option<f32>,
     /// Score and keep a moving average of the weights with this decay, 0.999 say
     #[arg(long, value_name = "DECAY", value_parser = fraction::<f32>)]

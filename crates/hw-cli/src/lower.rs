@@ -45,9 +45,17 @@ pub(crate) fn train_config(args: &RunArgs, emnist: Option<Emnist>) -> Result<Tra
             None => named,
         });
     }
-    if let Some(teacher) = &mut config.teacher {
-        replace(&mut teacher.weight, &args.teacher_weight);
-        replace(&mut teacher.temperature, &args.teacher_temperature);
+    match &mut config.teacher {
+        Some(teacher) => {
+            replace(&mut teacher.weight, &args.teacher_weight);
+            replace(&mut teacher.temperature, &args.teacher_temperature);
+        }
+        None if args.teacher_weight.or(args.teacher_temperature).is_some() => {
+            let problem = "--teacher-weight and --teacher-temperature are of no use without a \
+                           teacher; add --teacher RUN";
+            return Err(Usage(problem.into()).into());
+        }
+        None => {}
     }
     replace(&mut config.sampling, &args.sampling.map(Into::into));
     model(args, &mut config)?;
@@ -241,6 +249,25 @@ mod tests {
         let mut expected: Optimizer = "momentum".parse().unwrap();
         expected.set_momentum(0.5);
         assert_eq!(config.optimizer, expected);
+    }
+
+    #[test]
+    fn a_teachers_settings_need_a_teacher_of_the_options_or_the_file() {
+        let alone = RunArgs {
+            teacher_weight: Some(0.5),
+            ..RunArgs::default()
+        };
+        assert!(train_config(&alone, None).unwrap_err().is::<Usage>());
+        let run = "0123456789abcdef";
+        let text = format!(r#"{{"teacher":{{"runs":["{run}"],"temperature":3.0}}}}"#);
+        let (_folder, args) = file(&text);
+        let args = RunArgs {
+            teacher_weight: Some(0.5),
+            ..args
+        };
+        let teacher = train_config(&args, None).unwrap().teacher.unwrap();
+        assert_eq!((teacher.weight, teacher.temperature), (0.5, 3.0));
+        assert_eq!(teacher.runs, [run]);
     }
 
     #[test]

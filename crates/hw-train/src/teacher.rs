@@ -36,9 +36,19 @@ pub struct Teacher {
     /// The ids of the runs that trained the teachers, at least one.
     pub runs: Vec<String>,
     /// λ, the share of the teacher's answers in the loss, from 0 to 1.
+    #[serde(default = "usual_weight")]
     pub weight: f32,
     /// T, above 0: the higher, the more the unlikely classes count.
+    #[serde(default = "usual_temperature")]
     pub temperature: f32,
+}
+
+fn usual_weight() -> f32 {
+    Teacher::WEIGHT
+}
+
+fn usual_temperature() -> f32 {
+    Teacher::TEMPERATURE
 }
 
 impl Teacher {

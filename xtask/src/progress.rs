@@ -18,7 +18,7 @@ pub(crate) struct Progress {
 
 /// Work that is measured in expected seconds, so that long and short runs weigh what they cost.
 /// What an earlier call did counts as done, but not for the rate of this one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Work {
     total: f64,
     done: f64,
@@ -35,15 +35,6 @@ struct Piece {
 }
 
 impl Work {
-    fn new(total: f64) -> Self {
-        Self {
-            total: total.max(1e-9),
-            done: 0.0,
-            earlier: 0.0,
-            under_way: HashMap::new(),
-        }
-    }
-
     fn finished(&self) -> f64 {
         let within = self.under_way.values().map(|piece| piece.within);
         (self.done + within.sum::<f64>()).min(self.total)
@@ -55,7 +46,7 @@ impl Work {
     }
 
     fn share(&self) -> f64 {
-        self.finished() / self.total
+        self.finished() / self.total.max(1e-9)
     }
 
     /// Seconds left after so many have gone by; `None` as long as that would be a guess.
@@ -68,8 +59,8 @@ impl Work {
 }
 
 impl Progress {
-    /// Progress over `total` seconds of expected work.
-    pub(crate) fn new(total: f64) -> Self {
+    /// Progress over work that is yet to be [expected](Self::expect).
+    pub(crate) fn new() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(1000);
             // The template is a constant that indicatif accepts; its default is as good if not.
@@ -81,10 +72,15 @@ impl Progress {
         });
         Self {
             bar,
-            work: Work::new(total),
+            work: Work::default(),
             started: Instant::now(),
             said: None,
         }
+    }
+
+    /// So many more seconds of work are to be done.
+    pub(crate) fn expect(&mut self, seconds: f64) {
+        self.work.total += seconds;
     }
 
     /// A piece goes on where an earlier call left it, after so many of its expected seconds: all of
@@ -148,7 +144,8 @@ mod tests {
 
     #[test]
     fn what_an_earlier_call_did_does_not_speed_up_this_one() {
-        let mut progress = Progress::new(1000.0);
+        let mut progress = Progress::new();
+        progress.expect(1000.0);
         progress.resumed("kept", 600.0);
         assert_eq!(progress.work.left(9.0), None);
         progress.add("kept", 600.0);

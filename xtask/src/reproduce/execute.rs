@@ -13,7 +13,7 @@ use hw_core::CancelToken;
 use hw_data::Split;
 use hw_train::run::EVENTS;
 use hw_train::{Event, Experiment, RunOptions, TrainConfig};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -74,6 +74,8 @@ struct Board {
     running: Vec<(String, u64)>,
     results: Vec<JobResult>,
     stopped: bool,
+    /// The seeds of a job that wait for its learning rate, by job.
+    undecided: HashMap<usize, Vec<Task>>,
     /// Keys of what earlier calls finished.
     finished: HashSet<String>,
 }
@@ -116,6 +118,7 @@ impl Executor<'_> {
             running: Vec::new(),
             results: jobs.iter().map(JobResult::new).collect(),
             stopped: false,
+            undecided: HashMap::new(),
             finished: HashSet::new(),
         };
         for (index, job) in jobs.iter().enumerate() {
@@ -127,17 +130,25 @@ impl Executor<'_> {
                 });
                 continue;
             }
+            let seeds = job.configs.iter();
+            let seeds: Vec<Task> = seeds
+                .map(|config| self.task(index, job, None, config.clone()))
+                .collect();
+            if job.search.is_empty() {
+                board.waiting.extend(seeds);
+                continue;
+            }
+            board.undecided.insert(index, seeds);
             for (position, config) in job.search.iter().enumerate() {
                 let task = self.task(index, job, Some(position), config.clone());
                 board.waiting.push(task);
             }
-            if job.search.is_empty() {
-                let seeds = job.configs.iter();
-                board
-                    .waiting
-                    .extend(seeds.map(|c| self.task(index, job, None, c.clone())));
-            }
         }
+        let tasks = board
+            .waiting
+            .iter()
+            .chain(board.undecided.values().flatten());
+        lock(&self.progress).expect(tasks.map(|task| task.seconds).sum());
         for task in &mut board.waiting {
             task.finished = finished.contains(&task.key);
         }
@@ -264,12 +275,9 @@ impl Executor<'_> {
             let Some(best) = result.chosen_rate() else {
                 return;
             };
-            for config in &job.configs {
-                let config = TrainConfig {
-                    learning_rate: best,
-                    ..config.clone()
-                };
-                let mut task = self.task(task.job, job, None, config);
+            for mut task in board.undecided.remove(&task.job).unwrap_or_default() {
+                task.config.learning_rate = best;
+                task.key = key(&task.config);
                 task.finished = board.finished.contains(&task.key);
                 board.waiting.push(task);
             }
@@ -518,7 +526,7 @@ mod tests {
             data: &data,
             cancel: CancelToken::new(),
             estimator: Mutex::new(Estimator::open(folder.path(), Default::default())),
-            progress: Mutex::new(Progress::new(1.0)),
+            progress: Mutex::new(Progress::new()),
             workers: Workers {
                 count: 2,
                 threads: 1,

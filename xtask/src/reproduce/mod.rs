@@ -72,7 +72,6 @@ pub(crate) fn run(args: &ReproduceArgs) -> Result<ExitCode> {
     if let Some(kept) = &args.publish {
         std::fs::create_dir_all(kept).with_context(|| format!("--publish {}", kept.display()))?;
     }
-    let total = jobs.iter().map(|job| seconds(job, &estimator)).sum();
     let cancel = CancelToken::new();
     stop_on_ctrl_c(&cancel)?;
     let minutes = |minutes: f64| started + Duration::from_secs_f64(minutes * 60.0);
@@ -82,7 +81,7 @@ pub(crate) fn run(args: &ReproduceArgs) -> Result<ExitCode> {
         data: &data,
         cancel,
         estimator: Mutex::new(estimator),
-        progress: Mutex::new(Progress::new(total)),
+        progress: Mutex::new(Progress::new()),
         workers,
         deadline: args.stop_after.map(minutes),
     };
@@ -236,14 +235,6 @@ fn needed(papers: &[Paper], selection: &Selection) -> Vec<DatasetId> {
 
 fn missing(id: &DatasetId, dirs: &DataDirs) -> Option<hw_data::DataError> {
     hw_data::locate(id, dirs).err()
-}
-
-fn seconds(job: &Job, estimator: &Estimator) -> f64 {
-    job.search
-        .iter()
-        .chain(&job.configs)
-        .map(|config| estimator.seconds(config, job))
-        .sum()
 }
 
 fn list(jobs: &[Job], estimator: &Estimator, papers: &[Paper], workers: Workers) {

@@ -130,6 +130,13 @@ impl Progress {
         }
     }
 
+    /// Whether all that was expected is done, and nothing else.
+    #[cfg(test)]
+    pub(crate) fn is_complete(&self) -> bool {
+        let Work { total, done, .. } = self.work;
+        self.work.under_way.is_empty() && (done - total).abs() < 1e-9 * total
+    }
+
     /// Removes the bar.
     pub(crate) fn finish(&self) {
         if let Some(bar) = &self.bar {

@@ -535,6 +535,7 @@ mod tests {
             deadline: None,
         };
         let results = executor.run(&jobs).unwrap();
+        assert!(lock(&executor.progress).is_complete());
         let paper = PaperResults {
             jobs: results.iter().collect(),
         };

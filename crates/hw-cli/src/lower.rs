@@ -268,6 +268,10 @@ mod tests {
         let teacher = train_config(&args, None).unwrap().teacher.unwrap();
         assert_eq!((teacher.weight, teacher.temperature), (0.5, 3.0));
         assert_eq!(teacher.runs, [run]);
+        let (_folder, args) = file(&text.replace(r#","temperature":3.0"#, ""));
+        let teacher = train_config(&args, None).unwrap().teacher.unwrap();
+        let usual = (Teacher::WEIGHT, Teacher::TEMPERATURE);
+        assert_eq!((teacher.weight, teacher.temperature), usual);
     }
 
     #[test]

@@ -18,6 +18,9 @@ pub enum Mode {
         /// One number for every training step.
         dropout_seed: u64,
     },
+    /// The batch's own statistics, which also replace the moving ones, and no dropout: from the
+    /// statistics of several batches follow those of the weights as they are.
+    Statistics,
 }
 
 /// A network: its declaration, its trainable variables and its buffers, in a fixed order.
@@ -111,7 +114,7 @@ impl Network {
     }
 
     /// Logits `[n, classes]` of images `[n, c, h, w]`. In training mode the moving statistics of
-    /// batch normalisation are updated.
+    /// batch normalisation are updated, in [`Mode::Statistics`] replaced.
     ///
     /// # Errors
     /// [`ModelError::Kernel`] or [`ModelError::Tensor`] when the images do not have the model's
@@ -345,7 +348,7 @@ impl Pass<'_> {
             Layer::BatchNorm { eps, momentum } => self.batch_norm(layer, x, *eps, *momentum)?,
             Layer::Activation { function } => hw_kernels::activate(x, function)?,
             Layer::Dropout { rate } => match self.mode {
-                Mode::Eval => x.clone(),
+                Mode::Eval | Mode::Statistics => x.clone(),
                 Mode::Train { dropout_seed } => {
                     let mut stream = Rng::stream(dropout_seed, &layer.name, 0);
                     hw_kernels::dropout(x, *rate, stream.next_u64())?
@@ -409,11 +412,16 @@ impl Pass<'_> {
         }
         let (y, stats) = hw_kernels::batch_norm_train(x, gamma, beta, eps)?;
         if !self.watched {
-            for (moving, batch) in [(mean, &stats.mean), (variance, &stats.variance)] {
-                let old = moving.as_tensor().to_vec1::<f32>()?;
-                let blend = |(old, new): (&f32, &f32)| old + momentum * (new - old);
-                let new: Vec<f32> = old.iter().zip(batch).map(blend).collect();
-                moving.set(&Tensor::from_vec(new, old.len(), x.device())?)?;
+            for (moving, batch) in [(mean, stats.mean), (variance, stats.variance)] {
+                let new = match self.mode {
+                    Mode::Statistics => batch,
+                    _ => {
+                        let old = moving.as_tensor().to_vec1::<f32>()?;
+                        let blend = |(old, new): (&f32, &f32)| old + momentum * (new - old);
+                        old.iter().zip(&batch).map(blend).collect()
+                    }
+                };
+                moving.set(&Tensor::from_vec(new, moving.dims(), x.device())?)?;
             }
         }
         Ok(y)

@@ -279,6 +279,27 @@ fn batch_norm_statistics_move_in_training_and_stand_still_in_evaluation() {
 }
 
 #[test]
+fn a_pass_for_statistics_replaces_the_moving_ones_and_drops_nothing() {
+    let mut spec = zoo::spec("bn-cnn", [1, 28, 28], 10).unwrap();
+    let last = spec.layers.len() - 1;
+    spec.layers.insert(last, Layer::Dropout { rate: 0.5 });
+    let network = Network::new(&spec, 1, &Device::Cpu).unwrap();
+    let x = images(8, [1, 28, 28], 1);
+    let logits = |mode| {
+        let logits = network.forward(&x, mode).unwrap();
+        logits.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+    };
+    let fresh = logits(Mode::Eval);
+    let first = logits(Mode::Statistics);
+    assert_ne!(first, fresh);
+    // The batch's own statistics, now the moving ones too; with dropout they would differ.
+    for (a, b) in first.iter().zip(logits(Mode::Eval)) {
+        assert!((a - b).abs() <= 1e-5 * (1.0 + b.abs()), "{a} {b}");
+    }
+    assert_ne!(first, logits(Mode::Train { dropout_seed: 1 }));
+}
+
+#[test]
 fn layers_run_together_give_what_they_give_one_by_one() {
     for name in ["bn-cnn", "lenet5", "simple-cnn"] {
         let spec = zoo::spec(name, [1, 28, 28], 10).unwrap();

@@ -1,12 +1,8 @@
 //! Probabilities that mean what they say: one temperature for all logits (Guo, Pleiss, Sun &
 //! Weinberger 2017), chosen on images that were not trained on.
 
-use crate::error::Result;
-use hw_data::Loader;
-use hw_models::{Frozen, Network};
-
 /// Images that suffice to choose one number.
-const IMAGES: usize = 10_000;
+pub(crate) const IMAGES: usize = 10_000;
 
 /// The `t` with which `softmax(logits / t)` has the least cross-entropy, between `e^-2` and `e^2`, by
 /// golden section on its logarithm, in which the cross-entropy has one minimum. `logits` holds `classes`
@@ -52,20 +48,6 @@ pub(crate) fn cross_entropy(logits: &[f32], label: u32, t: f64) -> f64 {
     let scaled = |x: f32| f64::from(x - highest) / t;
     let sum: f64 = logits.iter().map(|&x| scaled(x).exp()).sum();
     sum.ln() - scaled(logits[label as usize])
-}
-
-/// The temperature of `network`, on the first images of `loader`.
-pub(crate) fn calibrate(network: &Network, loader: &Loader) -> Result<f32> {
-    let frozen = Frozen::new(network)?;
-    let (mut logits, mut labels) = (Vec::new(), Vec::new());
-    for batch in loader.epoch(0, 0) {
-        logits.extend(frozen.logits(&batch.images, batch.shape)?);
-        labels.extend(batch.labels);
-        if labels.len() >= IMAGES {
-            break;
-        }
-    }
-    Ok(temperature(&logits, network.spec().classes, &labels))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What a run is made of: everything that decides its bits, and nothing else.
 
+use crate::batch_norm::BatchNormStatistics;
 use crate::error::{Result, TrainError};
 use crate::loss::Loss;
 use crate::mixing::Mix;
@@ -63,6 +64,10 @@ pub struct TrainConfig {
     /// Decay of a moving average of the weights; it is then the average that is scored and kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ema: Option<f32>,
+    /// Where batch normalization's statistics come from when the network is scored and kept; the
+    /// moving ones that training leaves if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_norm_statistics: Option<BatchNormStatistics>,
     /// Images a step.
     pub batch: usize,
     /// Whether an epoch shows each image once, or draws every batch from all images.
@@ -79,6 +84,10 @@ pub struct TrainConfig {
     /// Train on the first so many images of the seeded shuffle only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// Score the first so many images of the seeded shuffle of those held out only; the others are
+    /// neither scored nor trained on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub val_limit: Option<usize>,
     /// Which validation score decides about the best weights and early stopping.
     pub monitor: Monitor,
     /// Stop when the monitored score no longer improves.
@@ -100,8 +109,8 @@ pub enum Monitor {
     ValAccuracy,
 }
 
-/// When to give up waiting for a better score (Prechelt 1998).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// When to give up waiting for a better score (Prechelt 1998): when all of the following say so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EarlyStopping {
     /// Epochs without improvement that are tolerated.
@@ -109,6 +118,14 @@ pub struct EarlyStopping {
     /// Smaller improvements do not count.
     #[serde(default)]
     pub min_delta: f64,
+    /// Steps without improvement that are tolerated: where epochs are short, a few of them are no
+    /// time to wait for.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub patience_steps: u64,
+    /// Steps since the start of the run before which it never stops. Epochs without improvement count
+    /// as waiting meanwhile.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub min_steps: u64,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -135,6 +152,7 @@ impl Default for TrainConfig {
             loss: Loss::default(),
             teacher: None,
             ema: None,
+            batch_norm_statistics: None,
             batch: 128,
             sampling: Sampling::Epoch,
             epochs: 10,
@@ -142,6 +160,7 @@ impl Default for TrainConfig {
             val_fraction: 0.1,
             stratified: true,
             limit: None,
+            val_limit: None,
             monitor: Monitor::ValLoss,
             early_stopping: None,
             probe: None,
@@ -218,6 +237,7 @@ impl TrainConfig {
         }
         for (field, value) in [
             ("limit", self.limit),
+            ("val-limit", self.val_limit),
             ("probe", self.probe),
             ("augment-cycle", self.augment_cycle),
         ] {
@@ -249,6 +269,9 @@ impl TrainConfig {
         if self.spec.is_some() && !self.model_options.is_empty() {
             let expected = "absent where the whole model is declared under spec";
             return refuse("model_options", "set".into(), expected);
+        }
+        if let Some(statistics) = self.batch_norm_statistics {
+            statistics.check()?;
         }
         self.loss.check()?;
         if let Some(mix) = self.mix {

@@ -42,6 +42,10 @@ pub struct EpochRecord {
     /// Whether the run was resumed inside this epoch, so that `seconds` covers its last part only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
+    /// The share of this machine's processor time, 0 to 1, that other processes took meanwhile (see
+    /// [`crate::load`]); absent where the system does not say, and in logs of before it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<f64>,
     /// The epoch's last losses, one a step, oldest first (at most 20).
     pub last_losses: Vec<f32>,
 }

@@ -5,7 +5,7 @@ use crate::config::TrainConfig;
 use crate::error::{Result, TrainError};
 use crate::provenance::{DataStamp, Versions};
 use crate::schedule::{self, Length, Plateau};
-use hw_data::{DataDirs, Dataset, Loader, LoaderConfig, Split, SplitIndices};
+use hw_data::{DataDirs, Dataset, Loader, LoaderConfig, Split, SplitIndices, split};
 use hw_kernels::LossTerms;
 use hw_models::ModelSpec;
 use std::path::Path;
@@ -62,7 +62,10 @@ impl Experiment {
         config.check()?;
         let input = config.preprocess.output_shape(train.images.shape())?;
         let spec = config.model_spec(input, train.classes.len())?;
-        let split = split(&config, &train)?;
+        if let Some(statistics) = config.batch_norm_statistics {
+            statistics.check_model(&spec.resolve()?)?;
+        }
+        let split = parts(&config, &train)?;
         let loader = |data: &Arc<Dataset>, indices: Vec<u32>, batch, shuffle| {
             let config = LoaderConfig {
                 batch,
@@ -135,7 +138,7 @@ impl Experiment {
         &self.stamp
     }
 
-    /// Images trained on, and images held out.
+    /// Images trained on, and images held out that are scored.
     pub fn sizes(&self) -> (usize, usize) {
         (
             self.train.len(),
@@ -201,17 +204,21 @@ pub fn read_config(folder: &Path) -> Result<TrainConfig> {
     TrainConfig::read(&path)
 }
 
-fn split(config: &TrainConfig, train: &Dataset) -> Result<SplitIndices> {
+/// The images to train on and those to score. Held-out images beyond a limit are in neither.
+fn parts(config: &TrainConfig, train: &Dataset) -> Result<SplitIndices> {
     let all: Vec<u32> = (0..train.len() as u32).collect();
     let (fraction, seed) = (config.val_fraction, config.seed);
-    let split = if config.stratified {
+    let mut parts = if config.stratified {
         SplitIndices::stratified(&all, &train.labels, fraction, seed)?
     } else {
         SplitIndices::random(&all, fraction, seed)?
     };
+    if let Some(limit) = config.val_limit.filter(|&n| n < parts.validation.len()) {
+        parts.validation = split::limit(&parts.validation, limit, seed);
+    }
     Ok(match config.limit {
-        Some(limit) => split.limit(limit, seed),
-        None => split,
+        Some(limit) => parts.limit(limit, seed),
+        None => parts,
     })
 }
 
@@ -225,7 +232,7 @@ fn run_id(config: &TrainConfig, spec: &ModelSpec, data: &DataStamp) -> String {
 mod tests {
     use super::*;
     use hw_data::glyphs::{GlyphConfig, generate};
-    use hw_data::{Augment, GlyphSet};
+    use hw_data::{Augment, GlyphSet, Images};
 
     #[test]
     fn only_images_to_learn_from_are_changed_at_random_and_anew_each_epoch() {
@@ -251,5 +258,24 @@ mod tests {
         assert_eq!(images(&changed.train, 1), images(&changed.train, 1));
         assert_ne!(images(&changed.train, 1), images(&changed.train, 2));
         assert_ne!(plain.id(), changed.id());
+    }
+
+    #[test]
+    fn a_run_keeps_its_id_when_options_come_that_it_does_not_use() {
+        let pixels = (0..20 * 28 * 28).map(|at| (at * 31 % 251) as u8).collect();
+        let images = Images::new(pixels, 20, 1, 28, 28).unwrap();
+        let labels = (0..20).map(|index| index % 10).collect();
+        let classes = (0..10).map(|digit: u8| digit.to_string()).collect();
+        let data = Dataset::new("ramps", Split::Train, images, labels, classes).unwrap();
+        let data = Arc::new(data);
+        let id = |config: &str| {
+            let config = serde_json::from_str(config).unwrap();
+            let experiment = Experiment::new(config, data.clone(), None).unwrap();
+            experiment.id().to_string()
+        };
+        // As the first release of this workbench has them.
+        assert_eq!(id("{}"), "fd5df4a50e90d5b7");
+        let stopping = r#"{"early_stopping":{"patience":3},"limit":10,"ema":0.9}"#;
+        assert_eq!(id(stopping), "9ae07974acbbb20f");
     }
 }

@@ -25,6 +25,7 @@
 #![warn(missing_docs)]
 
 pub mod averaging;
+pub mod batch_norm;
 pub mod blocks;
 pub mod calibrate;
 pub mod checkpoint;
@@ -34,17 +35,20 @@ mod error;
 pub mod evaluate;
 pub mod events;
 pub mod experiment;
+pub mod load;
 pub mod loss;
 pub mod mixing;
 pub mod optimizer;
 mod planned;
 pub mod provenance;
 pub mod range_test;
+pub mod recipe;
 pub mod run;
 pub mod schedule;
 pub mod stopping;
 pub mod teacher;
 
+pub use batch_norm::BatchNormStatistics;
 pub use checkpoint::{Progress, Stamp, Trained};
 pub use config::{EarlyStopping, Monitor, TrainConfig};
 pub use error::{Result, TrainError};
@@ -54,6 +58,8 @@ pub use loss::{ClassWeights, Loss};
 pub use mixing::Mix;
 pub use optimizer::{Optimizer, OptimizerState};
 pub use provenance::{DataStamp, Machine, Versions};
+pub use recipe::{recipe_id, recipe_label};
 pub use run::{Outcome, RunOptions};
 pub use schedule::Schedule;
+pub use stopping::Plateau;
 pub use teacher::Teacher;

@@ -1,16 +1,20 @@
 //! The training loop.
 
 use crate::averaging::Averages;
-use crate::calibrate::calibrate;
+use crate::batch_norm::{BatchNormStatistics, reestimate};
+use crate::calibrate;
 use crate::checkpoint::{self, Progress, Restored};
+use crate::config::TrainConfig;
 use crate::error::{Result, TrainError};
-use crate::evaluate::{correct_answers, score, tensors};
+use crate::evaluate::{Evaluation, correct_answers, evaluate, score, tensors};
 use crate::events::{self, EpochRecord, Event, EventLog, Score};
 use crate::experiment::{CONFIG, Experiment};
+use crate::load::LoadMeter;
 use crate::mixing::Mixed;
 use crate::optimizer::OptimizerState;
 use crate::planned::{Planned, loss_function};
 use crate::provenance::Machine;
+use crate::stopping::Plateau;
 use crate::teacher::Teaching;
 use candle_core::Device;
 use hw_core::{CancelToken, FileError, Rng};
@@ -70,9 +74,20 @@ pub struct Outcome {
     pub history: Vec<EpochRecord>,
     /// The epoch whose weights are kept, counted from 1.
     pub best_epoch: usize,
+    /// Whether it went on for as long as its score got better; `None` while it is not complete.
+    pub plateau: Option<Plateau>,
 }
 
 impl Outcome {
+    fn finished(config: &TrainConfig, history: Vec<EpochRecord>, best_epoch: usize) -> Self {
+        Self {
+            finished: true,
+            plateau: Plateau::of(config, &history),
+            history,
+            best_epoch,
+        }
+    }
+
     /// Seconds spent on training steps.
     pub fn seconds(&self) -> f64 {
         self.history.iter().map(|epoch| epoch.seconds).sum()
@@ -143,13 +158,14 @@ impl Experiment {
             });
         }
         let restore = || checkpoint::load_last(folder, &self.stamp, &options.device);
-        if let Some(complete) = restore()?.as_ref().and_then(|r| complete(folder, r)) {
+        let complete = |restored: &Restored| self.completed(folder, restored);
+        if let Some(complete) = restore()?.as_ref().and_then(complete) {
             return Ok(complete);
         }
         let _claim = claim(folder)?;
         // Another process may have gone on until a moment ago.
         let restored = restore()?;
-        if let Some(complete) = restored.as_ref().and_then(|r| complete(folder, r)) {
+        if let Some(complete) = restored.as_ref().and_then(complete) {
             return Ok(complete);
         }
         hw_core::files::remove_partial(folder)?;
@@ -163,15 +179,14 @@ impl Experiment {
         write_json(&folder.join(RUN), &file)?;
         Trainer::new(self, folder, options, restored, teaching)?.train()
     }
-}
 
-/// What became of a run that is complete.
-fn complete(folder: &Path, restored: &Restored) -> Option<Outcome> {
-    restored.progress.finished.then(|| Outcome {
-        finished: true,
-        history: events::epochs(&events::read(&folder.join(EVENTS))),
-        best_epoch: restored.progress.best.epoch,
-    })
+    /// What became of a run that is complete.
+    fn completed(&self, folder: &Path, restored: &Restored) -> Option<Outcome> {
+        let read = || events::epochs(&events::read(&folder.join(EVENTS)));
+        let best_epoch = restored.progress.best.epoch;
+        let finished = restored.progress.finished;
+        finished.then(|| Outcome::finished(&self.config, read(), best_epoch))
+    }
 }
 
 /// Takes a run's folder for this process, for as long as the file is open.
@@ -200,6 +215,16 @@ fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
     Ok(hw_core::files::write_whole(path, text.as_bytes())?)
 }
 
+/// Gives the tensors of one network to another of the same declaration.
+fn copy(from: &Network, to: &Network) -> Result<()> {
+    let parameters = from.parameters().iter().zip(to.parameters());
+    let buffers = from.buffers().iter().zip(to.buffers());
+    for ((_, from), (_, to)) in parameters.chain(buffers) {
+        to.set(from.as_tensor())?;
+    }
+    Ok(())
+}
+
 /// A run in progress.
 struct Trainer<'a, 'o> {
     experiment: &'a Experiment,
@@ -211,8 +236,10 @@ struct Trainer<'a, 'o> {
     planned: Option<Planned>,
     /// Whose answers it learns from, besides the labels.
     teaching: Option<Teaching>,
-    /// The averages of the weights, and a network to score them with.
-    averaged: Option<(Averages, Network)>,
+    /// The averages of the weights.
+    averages: Option<Averages>,
+    /// Scored and kept in place of `network`, where that is not what is scored.
+    stand_in: Option<Network>,
     progress: Progress,
     history: Vec<EpochRecord>,
     log: EventLog,
@@ -226,6 +253,7 @@ struct Clock {
     partial: bool,
     /// Time and work since the last step event.
     recent: (Duration, usize),
+    load: LoadMeter,
     saved: Instant,
 }
 
@@ -237,6 +265,7 @@ impl Clock {
             images: 0,
             partial,
             recent,
+            load: LoadMeter::new(),
             saved: Instant::now(),
         }
     }
@@ -285,19 +314,19 @@ impl<'a, 'o> Trainer<'a, 'o> {
                 }
             }
         };
-        let averaged = match averages {
-            Some(averages) => {
-                let scored = Network::new(&experiment.spec, config.seed, &options.device)?;
-                Some((averages, scored))
-            }
-            None => None,
+        let stand_in = match config.ema.is_some() || config.batch_norm_statistics.is_some() {
+            true => Some(Network::new(
+                &experiment.spec,
+                config.seed,
+                &options.device,
+            )?),
+            false => None,
         };
         let log = EventLog::open(&folder.join(EVENTS), progress.epoch, progress.step)?;
         let history = events::epochs(&events::read(&folder.join(EVENTS)));
         let clock = Clock::new(progress.next_batch > 0);
-        let averages = averaged.as_ref().map(|(averages, _)| averages);
         let rule = config.optimizer;
-        let planned = Planned::new(&network, &optimizer, averages, rule, config.batch)?;
+        let planned = Planned::new(&network, &optimizer, averages.as_ref(), rule, config.batch)?;
         Ok(Self {
             experiment,
             folder,
@@ -306,7 +335,8 @@ impl<'a, 'o> Trainer<'a, 'o> {
             optimizer,
             planned,
             teaching,
-            averaged,
+            averages,
+            stand_in,
             progress,
             history,
             log,
@@ -316,7 +346,7 @@ impl<'a, 'o> Trainer<'a, 'o> {
 
     /// Gives what the plan knows to the network, the optimizer and the averages.
     fn catch_up(&mut self) -> Result<()> {
-        let averages = self.averaged.as_mut().map(|(averages, _)| averages);
+        let averages = self.averages.as_mut();
         match &mut self.planned {
             Some(planned) => planned.store(&self.network, &mut self.optimizer, averages),
             None => Ok(()),
@@ -330,16 +360,29 @@ impl<'a, 'o> Trainer<'a, 'o> {
             .learning_rate(progress.step, &progress.plateau)
     }
 
-    /// The network to score and keep, once it is [caught up](Self::catch_up): with the averaged
-    /// weights where there are any.
-    fn scored(&self) -> Result<&Network> {
-        match &self.averaged {
-            Some((averages, scored)) => {
-                averages.apply(scored)?;
-                Ok(scored)
-            }
-            None => Ok(&self.network),
+    /// The network to score and keep, once it is [prepared](Self::prepare_scored).
+    fn scored(&self) -> &Network {
+        self.stand_in.as_ref().unwrap_or(&self.network)
+    }
+
+    /// Gives [`Self::scored`] what it is scored with at the end of `epoch`, counted from 0, once the
+    /// trained network is [caught up](Self::catch_up): the averaged weights, and statistics that belong
+    /// to its weights, where the configuration asks for them.
+    fn prepare_scored(&self, epoch: usize) -> Result<()> {
+        let Some(scored) = &self.stand_in else {
+            return Ok(());
+        };
+        match &self.averages {
+            Some(averages) => averages.apply(scored)?,
+            None => copy(&self.network, scored)?,
         }
+        let statistics = self.experiment.config.batch_norm_statistics;
+        if let Some(BatchNormStatistics::Reestimate { images }) = statistics {
+            // As the epoch showed them, but none mixed with another.
+            let batches = self.experiment.train.epoch(epoch as u64, 0);
+            reestimate(scored, batches, images)?;
+        }
+        Ok(())
     }
 
     fn emit(&mut self, event: Event) -> Result<()> {
@@ -354,7 +397,8 @@ impl<'a, 'o> Trainer<'a, 'o> {
         while self.progress.epoch < self.experiment.config.epochs {
             // Asked before each epoch, not after: a run killed just after its last epoch was saved
             // must not train one more when it is resumed.
-            if self.progress.best.should_stop(stopping) {
+            let step = self.progress.step;
+            if self.progress.best.should_stop(step, stopping) {
                 let best_epoch = self.progress.best.epoch;
                 self.emit(Event::EarlyStop {
                     epoch: self.progress.epoch,
@@ -499,7 +543,7 @@ impl<'a, 'o> Trainer<'a, 'o> {
         let rate = self.learning_rate();
         self.optimizer
             .step(self.network.parameters(), &gradients, rate)?;
-        if let Some((averages, _)) = &mut self.averaged {
+        if let Some(averages) = &mut self.averages {
             averages.update(&self.network, self.progress.step + 1)?;
         }
         Ok((value, correct_answers(&logits, &labels)?))
@@ -566,33 +610,19 @@ impl<'a, 'o> Trainer<'a, 'o> {
     }
 
     fn end_of_epoch(&mut self) -> Result<()> {
+        let load = self.clock.load.read();
         self.catch_up()?;
         let experiment = self.experiment;
         let config = &experiment.config;
         let epoch = self.progress.epoch + 1;
         self.check_weights()?;
-        let scored = self.scored()?;
-        let measure = |loader: Option<&hw_data::Loader>| {
-            loader.map(|loader| score(scored, loader)).transpose()
-        };
-        let validation = measure(experiment.validation.as_ref())?;
+        let (held_out, probes) = self.evaluations()?;
+        let validation = held_out.as_ref().map(|held_out| held_out.score);
         if let Some(score) = validation.filter(|score| !score.loss.is_finite()) {
             let (loss, step) = (score.loss as f32, self.progress.step);
             return Err(self.not_finite(loss, step, "the validation loss".into()));
         }
-        let train_probe = measure(experiment.probes.as_ref().map(|[train, _]| train))?;
-        let test_probe = measure(experiment.probes.as_ref().map(|[_, test]| test))?;
-        let best = match &validation {
-            Some(score) => {
-                self.progress
-                    .best
-                    .update(epoch, score, config.monitor, config.early_stopping)
-            }
-            None => {
-                self.progress.best.epoch = epoch;
-                true
-            }
-        };
+        let best = self.is_best(epoch, validation.as_ref());
         let progress = &self.progress;
         let seen = progress.seen.max(1) as f64;
         let record = EpochRecord {
@@ -604,8 +634,8 @@ impl<'a, 'o> Trainer<'a, 'o> {
                 images: progress.seen as usize,
             },
             validation,
-            train_probe,
-            test_probe,
+            train_probe: probes.map(|[train, _]| train),
+            test_probe: probes.map(|[_, test]| test),
             // That of the epoch's last step.
             learning_rate: experiment
                 .learning_rate(progress.step.saturating_sub(1), &progress.plateau),
@@ -613,13 +643,14 @@ impl<'a, 'o> Trainer<'a, 'o> {
             seconds: self.clock.training.as_secs_f64(),
             images_per_second: rate(self.clock.training, self.clock.images),
             partial: self.clock.partial,
+            load,
             last_losses: progress.last_losses.clone(),
         };
         self.history.push(record.clone());
         self.emit(Event::Epoch(record))?;
-        if let Some(held_out) = experiment.validation.as_ref().filter(|_| best) {
-            let (scored, stamp) = (self.scored()?, &experiment.stamp);
-            let temperature = Some(calibrate(scored, held_out)?);
+        if let Some(held_out) = held_out.filter(|_| best) {
+            let (scored, stamp) = (self.scored(), &experiment.stamp);
+            let temperature = Some(held_out.temperature());
             checkpoint::save_best(self.folder, scored, stamp, epoch, temperature)?;
         }
         let (rate, monitor) = (config.learning_rate, config.monitor);
@@ -639,6 +670,39 @@ impl<'a, 'o> Trainer<'a, 'o> {
         self.save_last()
     }
 
+    /// What the network to score makes of the images held out, and its scores on the probes' training
+    /// and test images.
+    fn evaluations(&self) -> Result<(Option<Evaluation>, Option<[Score; 2]>)> {
+        let experiment = self.experiment;
+        if experiment.validation.is_none() && experiment.probes.is_none() {
+            return Ok((None, None));
+        }
+        self.prepare_scored(self.progress.epoch)?;
+        let scored = self.scored();
+        let held_out = experiment.validation.as_ref();
+        let held_out = held_out.map(|loader| evaluate(scored, loader, calibrate::IMAGES));
+        let probes = match &experiment.probes {
+            Some([train, test]) => Some([score(scored, train)?, score(scored, test)?]),
+            None => None,
+        };
+        Ok((held_out.transpose()?, probes))
+    }
+
+    /// Takes note of an epoch's validation score; whether its weights are the best so far. Without
+    /// one, the last are.
+    fn is_best(&mut self, epoch: usize, validation: Option<&Score>) -> bool {
+        let (config, step) = (&self.experiment.config, self.progress.step);
+        let (monitor, stopping) = (config.monitor, config.early_stopping);
+        let best = &mut self.progress.best;
+        match validation {
+            Some(score) => best.update(epoch, step, score, monitor, stopping),
+            None => {
+                (best.epoch, best.step) = (epoch, step);
+                true
+            }
+        }
+    }
+
     fn save_last(&mut self) -> Result<()> {
         self.catch_up()?;
         let stamp = &self.experiment.stamp;
@@ -646,7 +710,7 @@ impl<'a, 'o> Trainer<'a, 'o> {
             self.folder,
             &self.network,
             &self.optimizer,
-            self.averaged.as_ref().map(|(averages, _)| averages),
+            self.averages.as_ref(),
             stamp,
             &self.progress,
         )?;
@@ -663,21 +727,20 @@ impl<'a, 'o> Trainer<'a, 'o> {
             finished: false,
             history: self.history,
             best_epoch,
+            plateau: None,
         })
     }
 
     fn finish(mut self) -> Result<Outcome> {
         let best_epoch = self.progress.best.epoch;
         if self.experiment.validation.is_none() {
+            // That epoch is the last.
+            self.prepare_scored(best_epoch.saturating_sub(1))?;
             let stamp = &self.experiment.stamp;
-            checkpoint::save_best(self.folder, self.scored()?, stamp, best_epoch, None)?;
+            checkpoint::save_best(self.folder, self.scored(), stamp, best_epoch, None)?;
         }
         let history = std::mem::take(&mut self.history);
-        let outcome = Outcome {
-            finished: true,
-            history,
-            best_epoch,
-        };
+        let outcome = Outcome::finished(&self.experiment.config, history, best_epoch);
         let epochs = self.progress.epoch;
         self.emit(Event::Finished {
             epochs,

@@ -5,7 +5,7 @@ use hw_data::glyphs::{GlyphConfig, generate};
 use hw_data::{GlyphSet, Split};
 use hw_models::weights;
 use hw_train::checkpoint::{BEST, LAST};
-use hw_train::{EarlyStopping, Experiment, Monitor, RunOptions, TrainConfig};
+use hw_train::{EarlyStopping, Experiment, Monitor, Plateau, RunOptions, TrainConfig};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,7 +20,9 @@ fn a_run_stopped_early_and_killed_before_it_said_so_trains_no_further_epoch() {
         monitor: Monitor::ValAccuracy,
         early_stopping: Some(EarlyStopping {
             patience: 1,
-            min_delta: 0.0,
+            // Two epochs of two steps each, then.
+            patience_steps: 3,
+            ..EarlyStopping::default()
         }),
         ..TrainConfig::default()
     };
@@ -28,7 +30,8 @@ fn a_run_stopped_early_and_killed_before_it_said_so_trains_no_further_epoch() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path();
     let outcome = experiment.start(run, RunOptions::new(&mut |_| {})).unwrap();
-    assert_eq!((outcome.history.len(), outcome.best_epoch), (2, 1));
+    assert_eq!((outcome.history.len(), outcome.best_epoch), (3, 1));
+    assert_eq!(outcome.plateau, Some(Plateau::Stopped));
 
     let whole = checkpoints(run);
     let mut last = weights::read(&run.join(LAST)).unwrap();
@@ -37,7 +40,8 @@ fn a_run_stopped_early_and_killed_before_it_said_so_trains_no_further_epoch() {
     let resumed = experiment
         .resume(run, RunOptions::new(&mut |_| {}))
         .unwrap();
-    assert_eq!(resumed.history.len(), 2);
+    assert_eq!(resumed.history.len(), 3);
+    assert_eq!(resumed.plateau, Some(Plateau::Stopped));
     assert!(checkpoints(run) == whole);
 }
 

@@ -127,11 +127,10 @@ impl Entry {
 
 /// All networks.
 pub const CATALOGUE: &[Entry] = &[
-    Entry::fixed(
+    Entry::of::<bn_cnn::BnCnn>(
         "bn-cnn",
-        "one convolution, batch normalisation after the first affine layer",
+        "one convolution, batch normalization after the first affine layer",
         "simple-cnn-bn (Lee & Rhee 2024)",
-        bn_cnn::spec,
     ),
     Entry::of::<lenet5::Lenet5>(
         "lenet5",

@@ -2,10 +2,11 @@
 
 use crate::support::{
     checkpoints, complete, config, experiment, go_until, random_config, resume, snapshots,
+    with_maps,
 };
 use hw_data::Sampling;
 use hw_train::schedule::SCHEDULES;
-use hw_train::{Event, Experiment, Optimizer, TrainConfig};
+use hw_train::{BatchNormStatistics, Event, Experiment, Optimizer, TrainConfig};
 use std::time::Duration;
 
 #[test]
@@ -48,7 +49,14 @@ fn one_two_and_three_threads_give_the_same_bytes() {
         batch: 100,
         ..random_config()
     };
-    for config in [convolutional, batch_normalised] {
+    let statistics = BatchNormStatistics::Reestimate { images: 70 };
+    let reestimated = TrainConfig {
+        spec: Some(with_maps()),
+        batch_norm_statistics: Some(statistics),
+        ema: Some(0.9),
+        ..batch_normalised.clone()
+    };
+    for config in [convolutional, batch_normalised, reestimated] {
         let experiment = experiment(config);
         let one = on_threads(1, &experiment);
         for threads in [2, 3] {
@@ -147,6 +155,26 @@ fn schedules_averages_losses_mixes_and_sampling_resume_to_the_same_bytes() {
         let (whole, _) = complete(&experiment);
         let same = checkpoints(folder.path()) == checkpoints(whole.path());
         assert!(same, "{schedule:?} resumes to other bytes");
+    }
+}
+
+#[test]
+fn runs_with_reestimated_statistics_resume_to_the_same_bytes() {
+    let statistics = BatchNormStatistics::Reestimate { images: 70 };
+    for (ema, val_fraction) in [(None, 0.1), (Some(0.9), 0.1), (None, 0.0)] {
+        let experiment = experiment(TrainConfig {
+            batch_norm_statistics: Some(statistics),
+            ema,
+            val_fraction,
+            epochs: 2,
+            ..random_config()
+        });
+        let whole = checkpoints(complete(&experiment).0.path());
+        for (event, folder) in snapshots(&experiment, Duration::ZERO) {
+            resume(&experiment, folder.path()).unwrap();
+            let same = checkpoints(folder.path()) == whole;
+            assert!(same, "killed at {event:?}");
+        }
     }
 }
 

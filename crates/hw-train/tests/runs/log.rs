@@ -74,6 +74,54 @@ fn a_resumed_log_has_each_epoch_and_each_step_once() {
 }
 
 #[test]
+fn a_log_of_before_the_load_was_measured_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("events.jsonl");
+    let old = r#"{"event":"epoch","epoch":1,"step":3,"train":{"loss":0.5,"accuracy":0.25,"images":12},"validation":null,"train_probe":null,"test_probe":null,"learning_rate":0.001,"best":true,"seconds":1.5,"images_per_second":8.0,"last_losses":[0.5]}"#;
+    std::fs::write(&log, format!("{old}\n")).unwrap();
+    let epochs = events::epochs(&events::read(&log));
+    assert_eq!((epochs.len(), epochs[0].load), (1, None));
+    let written = serde_json::to_string(&Event::Epoch(epochs[0].clone())).unwrap();
+    assert_eq!(written, old);
+    let busy = hw_train::EpochRecord {
+        load: Some(0.25),
+        ..epochs[0].clone()
+    };
+    let json = serde_json::to_value(&busy).unwrap();
+    assert_eq!(json["load"], 0.25);
+    let read: hw_train::EpochRecord = serde_json::from_value(json).unwrap();
+    assert_eq!(read, busy);
+}
+
+/// All processors' time so far, in ticks.
+#[cfg(target_os = "linux")]
+fn ticks() -> u64 {
+    let stat = std::fs::read_to_string("/proc/stat").unwrap();
+    let line = stat.lines().next().unwrap().split_whitespace();
+    line.skip(1)
+        .take(8)
+        .map(|n| n.parse::<u64>().unwrap())
+        .sum()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_epoch_that_is_long_enough_says_how_busy_others_were() {
+    let experiment = experiment(hw_train::TrainConfig {
+        epochs: 1,
+        ..config()
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let outcome = go_until(&experiment, folder.path(), |event| {
+        let start = ticks();
+        while matches!(event, Event::Step { .. }) && ticks() < start + 100 {}
+        false
+    });
+    let load = outcome.history[0].load.unwrap();
+    assert!((0.0..=1.0).contains(&load), "{load}");
+}
+
+#[test]
 fn a_killed_runs_log_is_told_again_from_its_safe_point() {
     let experiment = experiment(config());
     let (whole, _) = complete(&experiment);

@@ -7,7 +7,10 @@ use hw_models::weights;
 use hw_train::checkpoint::{self, BEST, LAST};
 use hw_train::experiment::CONFIG;
 use hw_train::run::RUN;
-use hw_train::{EarlyStopping, Event, Experiment, Optimizer, RunOptions, TrainConfig, TrainError};
+use hw_train::{
+    BatchNormStatistics, EarlyStopping, Event, Experiment, Optimizer, RunOptions, TrainConfig,
+    TrainError,
+};
 use std::path::Path;
 
 /// As short a run as still has an event inside its epoch.
@@ -45,6 +48,8 @@ fn numbers_out_of_their_range_are_refused_by_their_fields_name() {
     assert_eq!(with(&|c| c.epochs = 0), ("epochs".into(), "0".into()));
     assert_eq!(with(&|c| c.limit = Some(0)), ("limit".into(), "0".into()));
     assert_eq!(with(&|c| c.probe = Some(0)), ("probe".into(), "0".into()));
+    let none = ("val-limit".into(), "0".into());
+    assert_eq!(with(&|c| c.val_limit = Some(0)), none);
     for rate in [f32::NAN, f32::INFINITY, 0.0, -0.1] {
         let expected = ("learning rate".into(), rate.to_string());
         assert_eq!(with(&|c| c.learning_rate = rate), expected);
@@ -62,6 +67,7 @@ fn early_stopping_without_a_validation_set_is_refused() {
         early_stopping: Some(EarlyStopping {
             patience: 2,
             min_delta,
+            ..EarlyStopping::default()
         }),
         ..config()
     };
@@ -72,6 +78,25 @@ fn early_stopping_without_a_validation_set_is_refused() {
             "early stopping's min-delta"
         );
     }
+}
+
+#[test]
+fn statistics_of_too_few_images_or_of_no_batch_norm_are_refused() {
+    let reestimate = |model: &str, images| TrainConfig {
+        model: model.into(),
+        batch_norm_statistics: Some(BatchNormStatistics::Reestimate { images }),
+        ..config()
+    };
+    let (name, value) = field(reestimate("ann-bn", 1));
+    assert_eq!(name, "batch-norm-statistics' images");
+    assert_eq!(value, "1");
+    let message = refused(reestimate("ann", 100)).to_string();
+    for part in ["batch-norm-statistics", "'ann'", "no batch normalization"] {
+        assert!(message.contains(part), "{message}");
+    }
+    let text = r#"{"batch_norm_statistics":{"name":"reestimate","steps":5}}"#;
+    let error = serde_json::from_str::<TrainConfig>(text).unwrap_err();
+    assert!(error.to_string().contains("steps"), "{error}");
 }
 
 #[test]

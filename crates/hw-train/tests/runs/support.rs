@@ -41,6 +41,19 @@ pub(crate) fn with_dropout() -> ModelSpec {
     spec
 }
 
+/// A convolution with batch norm over its maps, and dropout.
+pub(crate) fn with_maps() -> ModelSpec {
+    let mut spec = zoo::spec("bn-cnn", [1, 28, 28], 10).unwrap();
+    let norm = Layer::BatchNorm {
+        eps: 1e-3,
+        momentum: 0.01,
+    };
+    spec.layers.insert(1, norm);
+    let last = spec.layers.len() - 1;
+    spec.layers.insert(last, Layer::Dropout { rate: 0.25 });
+    spec
+}
+
 /// A run that draws from every random stream: start, order, noise and dropout.
 pub(crate) fn random_config() -> TrainConfig {
     TrainConfig {

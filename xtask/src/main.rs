@@ -3,7 +3,6 @@
 mod args;
 mod bench;
 mod blocks;
-mod progress;
 mod reproduce;
 mod served;
 mod web;
@@ -16,6 +15,20 @@ use std::process::ExitCode;
 /// them back to the kernel each time, and the page faults cost more than the arithmetic.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Ctrl-C stops a chore at the next step; once more stops it at once.
+fn stop_on_ctrl_c(cancel: &hw_core::CancelToken) -> anyhow::Result<()> {
+    use anyhow::Context;
+    let cancel = cancel.clone();
+    ctrlc::set_handler(move || {
+        if cancel.is_cancelled() {
+            std::process::exit(130);
+        }
+        eprintln!("stopping at the next step; once more to stop at once");
+        cancel.cancel();
+    })
+    .context("cannot watch for Ctrl-C")
+}
 
 fn main() -> ExitCode {
     let args = Args::parse();

@@ -174,7 +174,7 @@ pub(crate) fn run(args: &TrainServedArgs) -> Result<ExitCode> {
         pool.build_global().context("cannot start the threads")?;
     }
     let cancel = CancelToken::new();
-    crate::reproduce::stop_on_ctrl_c(&cancel)?;
+    crate::stop_on_ctrl_c(&cancel)?;
     for recipe in recipes {
         let handwriting = handwriting(recipe, args)?;
         let Some(net) = trained(recipe, args, handwriting.as_ref(), &cancel)? else {

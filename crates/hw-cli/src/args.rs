@@ -1,6 +1,7 @@
 //! Everything `hw` can be asked, declared once: parsing, help, the man page and shell completions all
 //! come from this tree. What is parsed here is still raw; `lower` makes a checked configuration of it.
 
+use crate::test_looks;
 use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hw_data::{
@@ -12,10 +13,10 @@ use hw_models::{Initializer, zoo};
 use hw_train::blocks::Family;
 use hw_train::optimizer::RULES;
 use hw_train::range_test::Range;
-use hw_train::{Loss, Mix, Monitor, Optimizer, Schedule};
+use hw_train::{BatchNormStatistics, Loss, Mix, Monitor, Optimizer, Schedule};
 use std::ffi::OsStr;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 const EXAMPLES: &str = "\
@@ -82,6 +83,12 @@ pub(crate) enum Command {
     /// Measure trained networks on test sets, leaky and leak-free side by side
     #[command(after_help = CROSS_EXAMPLES)]
     Cross(CrossArgs),
+    /// Rerun every table and figure of the papers, or of a paper of yours, and report what held up
+    #[command(after_help = hw_repro::EXAMPLES)]
+    Reproduce(Box<hw_repro::Options>),
+    /// List which networks were scored on which test sets, and how often
+    #[command(after_help = LOOKS_EXAMPLES)]
+    Looks(LooksArgs),
     /// Say which characters some images show
     #[command(after_help = PREDICT_EXAMPLES)]
     Predict(PredictArgs),
@@ -340,6 +347,24 @@ pub(crate) struct TrainArgs {
     /// Save a safe point at least this often within an epoch; 0 for after every step
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub(crate) checkpoint_every: u64,
+    #[command(flatten)]
+    pub(crate) looks: RegisterArg,
+}
+
+/// Where looks at test sets are counted.
+#[derive(Debug, Args)]
+pub(crate) struct RegisterArg {
+    /// Count looks at the test set in this file [default: test-looks.jsonl beside the run's folder]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) register: Option<PathBuf>,
+}
+
+impl RegisterArg {
+    /// The file that was asked for, else that of the network at `checkpoint`.
+    pub(crate) fn or_of(&self, checkpoint: &Path) -> PathBuf {
+        let asked = self.register.clone();
+        asked.unwrap_or_else(|| test_looks::register_of(checkpoint))
+    }
 }
 
 const LR_RANGE_EXAMPLES: &str = "\
@@ -433,6 +458,10 @@ pub(crate) struct RunArgs {
     /// Score and keep a moving average of the weights with this decay, 0.999 say
     #[arg(long, value_name = "DECAY", value_parser = fraction::<f32>)]
     pub(crate) ema: Option<f32>,
+    /// Score and keep the network with batch-norm statistics of its weights as they are, not with
+    /// the moving ones of training: reestimate, reestimate:images=4096
+    #[arg(long, value_name = "HOW", value_parser = str::parse::<BatchNormStatistics>)]
+    pub(crate) batch_norm_statistics: Option<BatchNormStatistics>,
     /// How an epoch draws its images [default: epoch]
     #[arg(long, value_enum, value_name = "HOW")]
     pub(crate) sampling: Option<SamplingArg>,
@@ -451,9 +480,18 @@ pub(crate) struct RunArgs {
     /// Train on the first N images of the seeded shuffle only
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) limit: Option<usize>,
+    /// Score the first N images of the seeded shuffle of those held out only
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) val_limit: Option<usize>,
     /// Stop after so many epochs without a better validation score
     #[arg(long, value_name = "EPOCHS", value_parser = at_least_one)]
     pub(crate) patience: Option<usize>,
+    /// Stop only after so many steps without a better validation score, too [default: 0]
+    #[arg(long, value_name = "STEPS")]
+    pub(crate) patience_steps: Option<u64>,
+    /// Never stop before so many steps of training [default: 0]
+    #[arg(long, value_name = "STEPS")]
+    pub(crate) min_steps: Option<u64>,
     /// The validation score that decides [default: val-loss]
     #[arg(long, value_enum, value_name = "SCORE")]
     pub(crate) monitor: Option<MonitorArg>,
@@ -516,7 +554,9 @@ impl From<MonitorArg> for Monitor {
 const EVAL_EXAMPLES: &str = "\
 Examples:
   hw eval --checkpoint runs/first --dataset mnist
-  hw eval --checkpoint runs/first/best.safetensors --dataset folder:my-digits --json";
+  hw eval --checkpoint runs/first/best.safetensors --dataset folder:my-digits --json
+
+Every look at a test set is counted; `hw looks` lists them.";
 
 #[derive(Debug, Args)]
 pub(crate) struct EvalArgs {
@@ -528,6 +568,8 @@ pub(crate) struct EvalArgs {
     pub(crate) dataset: DatasetId,
     #[command(flatten)]
     pub(crate) emnist: EmnistArg,
+    #[command(flatten)]
+    pub(crate) looks: RegisterArg,
 }
 
 const CROSS_EXAMPLES: &str = "\
@@ -548,6 +590,23 @@ pub(crate) struct CrossArgs {
     pub(crate) dataset: Vec<DatasetId>,
     #[command(flatten)]
     pub(crate) emnist: EmnistArg,
+    #[command(flatten)]
+    pub(crate) looks: RegisterArg,
+}
+
+const LOOKS_EXAMPLES: &str = "\
+Examples:
+  hw looks runs
+  hw looks runs/test-looks.jsonl other/test-looks.jsonl --json
+
+A recipe is a configuration without its seed. hw eval and hw cross write down every score,
+hw train the last score of a probe; scores on training images do not count.";
+
+#[derive(Debug, Args)]
+pub(crate) struct LooksArgs {
+    /// Registers, or folders with one in them or in the folders directly in them
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub(crate) paths: Vec<PathBuf>,
 }
 
 const PREDICT_EXAMPLES: &str = "\

@@ -27,8 +27,11 @@ pub(crate) fn train_config(args: &RunArgs, emnist: Option<Emnist>) -> Result<Tra
     }
     config.augment_cycle = args.augment_cycle.or(config.augment_cycle);
     config.limit = args.limit.or(config.limit);
+    config.val_limit = args.val_limit.or(config.val_limit);
     config.init = args.init.or(config.init);
     config.ema = args.ema.or(config.ema);
+    let statistics = args.batch_norm_statistics;
+    config.batch_norm_statistics = statistics.or(config.batch_norm_statistics);
     config.mix = args.mix.or(config.mix);
     replace(&mut config.schedule, &args.schedule);
     replace(&mut config.warmup, &args.warmup);
@@ -65,18 +68,32 @@ pub(crate) fn train_config(args: &RunArgs, emnist: Option<Emnist>) -> Result<Tra
     if let Some(emnist) = emnist {
         config.edition = emnist.edition();
     }
-    if let Some(patience) = args.patience {
-        let min_delta = config
-            .early_stopping
-            .map_or(0.0, |stopping| stopping.min_delta);
-        config.early_stopping = Some(EarlyStopping {
-            patience,
-            min_delta,
-        });
-    }
+    early_stopping(args, &mut config)?;
     optimizer(args, &mut config)?;
     check(args, &config)?;
     Ok(config)
+}
+
+fn early_stopping(args: &RunArgs, config: &mut TrainConfig) -> Result<()> {
+    if let Some(patience) = args.patience {
+        config.early_stopping = Some(EarlyStopping {
+            patience,
+            ..config.early_stopping.unwrap_or_default()
+        });
+    }
+    match &mut config.early_stopping {
+        Some(stopping) => {
+            replace(&mut stopping.patience_steps, &args.patience_steps);
+            replace(&mut stopping.min_steps, &args.min_steps);
+            Ok(())
+        }
+        None if args.patience_steps.or(args.min_steps).is_some() => {
+            let problem = "--patience-steps and --min-steps are of no use without early stopping; \
+                           add --patience EPOCHS";
+            Err(Usage(problem.into()).into())
+        }
+        None => Ok(()),
+    }
 }
 
 /// The model and its settings: another model starts from its own defaults.
@@ -179,7 +196,7 @@ mod tests {
     use super::*;
     use crate::args::Resize;
     use hw_data::Step;
-    use hw_train::{Mix, Monitor};
+    use hw_train::{BatchNormStatistics, Mix, Monitor};
 
     fn file(text: &str) -> (tempfile::TempDir, RunArgs) {
         let folder = tempfile::tempdir().unwrap();
@@ -288,6 +305,69 @@ mod tests {
             ..RunArgs::default()
         };
         assert!(train_config(&patient, None).unwrap_err().is::<Usage>());
+    }
+
+    #[test]
+    fn steps_to_wait_for_need_early_stopping_of_the_options_or_the_file() {
+        for alone in [(Some(600), None), (None, Some(2000))] {
+            let args = RunArgs {
+                patience_steps: alone.0,
+                min_steps: alone.1,
+                ..RunArgs::default()
+            };
+            let error = train_config(&args, None).unwrap_err();
+            assert!(error.is::<Usage>(), "{error:#}");
+            assert!(error.to_string().contains("--patience EPOCHS"), "{error:#}");
+        }
+        let text = r#"{"early_stopping":{"patience":3,"min_delta":0.1,"patience_steps":5}}"#;
+        let (_folder, args) = file(text);
+        let args = RunArgs {
+            min_steps: Some(2000),
+            ..args
+        };
+        let expected = EarlyStopping {
+            patience: 3,
+            min_delta: 0.1,
+            patience_steps: 5,
+            min_steps: 2000,
+        };
+        let config = train_config(&args, None).unwrap();
+        assert_eq!(config.early_stopping, Some(expected));
+        let args = RunArgs {
+            patience: Some(7),
+            patience_steps: Some(600),
+            ..args
+        };
+        let expected = EarlyStopping {
+            patience: 7,
+            patience_steps: 600,
+            ..expected
+        };
+        let config = train_config(&args, None).unwrap();
+        assert_eq!(config.early_stopping, Some(expected));
+    }
+
+    #[test]
+    fn how_scores_are_taken_is_told_by_options_or_the_file() {
+        let statistics = |images| Some(BatchNormStatistics::Reestimate { images });
+        let text = r#"{"val_limit":50,"batch_norm_statistics":{"name":"reestimate","images":100}}"#;
+        let (_folder, args) = file(text);
+        let config = train_config(&args, None).unwrap();
+        assert_eq!(config.val_limit, Some(50));
+        assert_eq!(config.batch_norm_statistics, statistics(100));
+        let args = RunArgs {
+            val_limit: Some(60),
+            batch_norm_statistics: statistics(200),
+            ..args
+        };
+        let config = train_config(&args, None).unwrap();
+        assert_eq!(config.val_limit, Some(60));
+        assert_eq!(config.batch_norm_statistics, statistics(200));
+        for wrong in [r#"{"val_limit":0}"#, &text.replace("100", "1")] {
+            let (_folder, args) = file(wrong);
+            let error = train_config(&args, None).unwrap_err();
+            assert!(format!("{error:#}").contains("config.json"), "{error:#}");
+        }
     }
 
     #[test]

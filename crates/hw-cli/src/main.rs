@@ -6,6 +6,7 @@ mod failure;
 mod lower;
 mod output;
 mod progress;
+mod test_looks;
 
 use anyhow::Context;
 use args::{Cli, Command};
@@ -46,6 +47,8 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Train(args) => commands::train::run(args, common),
         Command::Eval(args) => commands::eval::run(args, common),
         Command::Cross(args) => commands::cross::run(args, common),
+        Command::Reproduce(options) => commands::reproduce::run(options, common),
+        Command::Looks(args) => commands::looks::run(args, common),
         Command::Predict(args) => commands::predict::run(args, common),
         Command::Export(args) => commands::exchange::export(args, common),
         Command::Import(args) => commands::exchange::import(args, common),

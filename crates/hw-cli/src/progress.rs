@@ -342,6 +342,7 @@ mod tests {
             seconds: 1.5,
             images_per_second: 2000.0,
             partial: false,
+            load: None,
             last_losses: vec![],
         };
         assert_eq!(

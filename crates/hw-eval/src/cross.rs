@@ -1,7 +1,7 @@
 //! Models against test sets that they were not made for: other label spaces, and images that the
 //! model may have been trained on.
 //!
-//! Every cell is measured twice: on all test images, as papers print it, and on those that are not
+//! Every cell is measured twice: on all test images, as papers report it, and on those that are not
 //! among the model's training images.
 //!
 //! ```
@@ -23,10 +23,11 @@
 
 use crate::answers::Answers;
 use crate::error::EvalError;
+use crate::interval::Interval;
 use crate::metrics::{Metrics, evaluate};
 use crate::predictions::Predictions;
-use crate::statistics::{PairedOutcomes, holm};
-use crate::verdict::{Alpha, Comparison, compare_paired_greater};
+use crate::statistics::{McNemarTest, PairedOutcomes, holm};
+use crate::verdict::Alpha;
 use serde::{Deserialize, Serialize};
 
 /// A model's answers about a test set, and how the two are to be compared.
@@ -106,8 +107,10 @@ pub struct Duel {
     pub second: usize,
     /// On how many images they agree and disagree.
     pub outcomes: PairedOutcomes,
-    /// McNemar's test of "the first is better".
-    pub comparison: Comparison,
+    /// McNemar's test of these two trained models; other seeds of them are another matter.
+    pub test: McNemarTest,
+    /// Interval of the difference of their accuracies, at the level `1 - 2α`.
+    pub interval: Interval,
     /// Two-sided p after Holm's correction over all pairs.
     pub p_adjusted: f64,
 }
@@ -122,11 +125,13 @@ pub fn duels(correct: &[Vec<bool>], alpha: Alpha) -> Result<Vec<Duel>, EvalError
     for first in 0..correct.len() {
         for second in first + 1..correct.len() {
             let outcomes = PairedOutcomes::of_correct(&correct[first], &correct[second])?;
+            let test = outcomes.test();
             duels.push(Duel {
                 first,
                 second,
-                comparison: compare_paired_greater(&outcomes, alpha),
-                p_adjusted: outcomes.test().p_two_sided,
+                test,
+                interval: outcomes.interval(1.0 - 2.0 * alpha.rate())?,
+                p_adjusted: test.p_two_sided,
                 outcomes,
             });
         }

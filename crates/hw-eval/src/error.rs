@@ -1,4 +1,6 @@
-//! What can be wrong with predictions, samples or settings handed to this crate.
+//! What can be wrong with predictions, samples, settings or files handed to this crate.
+
+use std::path::PathBuf;
 
 /// An input this crate cannot evaluate, with the place and what would be right.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +90,34 @@ pub enum EvalError {
         /// The statistic.
         what: &'static str,
     },
+    /// Two runs of one recipe with the same seed.
+    #[error("two runs of \"{arm}\" have seed {seed}; a seed may count only once")]
+    SeedTwice {
+        /// The recipe.
+        arm: String,
+        /// The seed.
+        seed: u64,
+    },
+    /// An accuracy that its own answers contradict.
+    #[error(
+        "the accuracy of seed {seed} is {value}, but {share} of its answers are correct; give both of the same test set"
+    )]
+    NotItsAnswers {
+        /// Seed of the run.
+        seed: u64,
+        /// The accuracy given.
+        value: f64,
+        /// Share of correct answers.
+        share: f64,
+    },
+    /// A look that a sequential design does not have.
+    #[error("look {look} does not exist; the design has looks 1 to {looks}")]
+    NoSuchLook {
+        /// The look asked for.
+        look: usize,
+        /// Looks of the design.
+        looks: usize,
+    },
     /// A metric's name that does not exist.
     #[error("there is no metric \"{name}\"; the metrics are {known}")]
     UnknownMetric {
@@ -96,6 +126,29 @@ pub enum EvalError {
         /// All names, separated by commas.
         known: String,
     },
+    /// A look at a test set with a field that makes no sense.
+    #[error("{field} of a look at a test set is \"{value}\", expected {expected}")]
+    Look {
+        /// The field's name.
+        field: &'static str,
+        /// What it was set to.
+        value: String,
+        /// What it may be, in words.
+        expected: &'static str,
+    },
+    /// A line of a register of test looks is no look.
+    #[error("{path}: line {line} {problem}; correct that line or remove it and keep the others")]
+    DamagedRegister {
+        /// The register's file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] hw_core::FileError),
     /// The timed function failed.
     #[error("inference failed while it was being timed")]
     Inference(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -5,8 +5,8 @@
 use hw_core::Rng;
 use hw_eval::statistics::{Bootstrap, BootstrapMethod};
 use hw_eval::{
-    Alpha, Answers, CrossInput, Metric, Predictions, Runs, bootstrap, cross_cell, duels, evaluate,
-    rank,
+    Alpha, Answers, Arm, CrossInput, Metric, Predictions, Setting, bootstrap, cross_cell, duels,
+    evaluate, rank,
 };
 use proptest::prelude::*;
 
@@ -135,12 +135,15 @@ fn a_duel_counts_only_what_the_two_disagree_on() {
     // 2 x 2^-20, twice over after Holm's correction (three pairs, two equally small).
     assert!((fought[0].p_adjusted - 3.0 * 2f64.powi(-19)).abs() < 1e-9);
     assert_eq!(fought[1].p_adjusted, 1.0);
+    assert!(fought[0].test.exact && fought[0].interval.contains(0.2));
+    assert_eq!(fought[0].test.difference, 0.2);
 }
 
 #[test]
 fn one_seed_alone_separates_nobody() {
-    let (a, b) = (Runs::new([0.99]), Runs::new([0.5]));
-    let ranked = rank(&[("b", &b), ("a", &a)], Alpha::default()).unwrap();
+    let one = |name, value| Arm::of_values(name, [(1, value)]).unwrap();
+    let (a, b) = (one("a", 0.99), one("b", 0.5));
+    let ranked = rank(&[&b, &a], &Setting::default()).unwrap();
     assert_eq!(ranked[0].name, "a");
     assert!(ranked.iter().all(|r| r.place == 1));
 }
@@ -189,10 +192,11 @@ proptest! {
     fn a_place_never_contradicts_the_means(values in prop::collection::vec(
         prop::collection::vec(0.0..1.0f64, 1..5), 1..6,
     )) {
-        let runs: Vec<Runs> = values.into_iter().map(Runs::new).collect();
-        let names: Vec<String> = (0..runs.len()).map(|i| i.to_string()).collect();
-        let entries: Vec<(&str, &Runs)> = names.iter().map(String::as_str).zip(&runs).collect();
-        let ranked = rank(&entries, Alpha::default()).unwrap();
+        let arms: Vec<Arm> = values.into_iter().enumerate().map(|(i, values)| {
+            Arm::of_values(i.to_string(), (0..).zip(values)).unwrap()
+        }).collect();
+        let entries: Vec<&Arm> = arms.iter().collect();
+        let ranked = rank(&entries, &Setting::default()).unwrap();
         prop_assert_eq!(ranked[0].place, 1);
         for pair in ranked.windows(2) {
             prop_assert!(pair[0].mean >= pair[1].mean);

@@ -6,6 +6,9 @@ use hw_eval::statistics::{
     Bootstrap, BootstrapMethod, PairedOutcomes, Proportion, Summary, TwoProportionTest, holm,
     paired_t_test, quantile, spearman, welch_t_test,
 };
+use hw_eval::{
+    Alpha, Arm, Design, Evidence, Outcome, Part, Question, Setting, Verdict, compare, judge_family,
+};
 use hw_eval::{ConfusionMatrix, Predictions, auroc, evaluate, top_k_accuracy, wilson_interval};
 use proptest::prelude::*;
 
@@ -264,6 +267,57 @@ proptest! {
             prop_assert!((spearman(&turned, &y).unwrap().rho + plain.rho).abs() < 1e-12);
             prop_assert!((spearman(&x, &x).unwrap().rho - 1.0).abs() < 1e-12);
             prop_assert!((0.0..=1.0).contains(&plain.p_two_sided));
+        }
+    }
+
+    #[test]
+    fn comparisons_turn_round_and_their_interval_tells_their_verdict(
+        runs in prop::collection::vec(prop::collection::vec(any::<bool>(), 12), 4..9),
+        margin in -0.3..0.3f64,
+    ) {
+        let arm = |side: usize| {
+            let answers = runs.iter().skip(side).step_by(2);
+            let run = |(seed, row): (u64, &Vec<bool>)| Outcome::of_answers(seed, row.as_slice()).unwrap();
+            Arm::new("arm", (1..).zip(answers).map(run).collect()).unwrap()
+        };
+        let (a, b) = (arm(0), arm(1));
+        let setting = Setting::default();
+        let yes = compare(&a, &b, Question::Greater { margin }, &setting).unwrap();
+        let no = compare(&b, &a, Question::NotGreater { margin: -margin }, &setting).unwrap();
+        prop_assert_eq!(yes.difference, -no.difference);
+        if let (Some(p), Some(turned)) = (yes.p, no.p) {
+            prop_assert!((p - turned).abs() < 1e-9);
+            prop_assert!((p + yes.p_opposite.unwrap() - 1.0).abs() < 1e-9);
+            let interval = yes.interval.unwrap();
+            prop_assert!(interval.contains(yes.difference));
+            prop_assert!((p < 0.05) == (interval.low > margin) || (p - 0.05).abs() < 1e-9);
+            // Significantly inside a margin exactly when the interval is.
+            let about = Question::About { expected: 0.0, margin: 0.5 };
+            let inside = compare(&a, &b, about, &setting).unwrap().p.unwrap();
+            let within = interval.low > -0.5 && interval.high < 0.5;
+            prop_assert!((inside < 0.05) == within || (inside - 0.05).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn a_family_never_decides_more_than_its_parts_alone(
+        p in prop::collection::vec(prop::collection::vec(-3.0..4.0f64, 6), 1..6)
+    ) {
+        let design = Design::once(Alpha::default());
+        let part = |values: &Vec<f64>| {
+            let arm = |from: usize| Arm::of_values("arm", (1..).zip(values[from..from + 3].to_vec())).unwrap();
+            let question = Question::Greater { margin: 0.0 };
+            let comparison = compare(&arm(0), &arm(3), question, &Setting::default()).unwrap();
+            Part::new("part", Evidence::compared(comparison, None))
+        };
+        let parts: Vec<Part> = p.iter().map(part).collect();
+        let together = judge_family(parts.clone(), &design).unwrap();
+        for (part, judged) in parts.into_iter().zip(together) {
+            let alone = judge_family(vec![part], &design).unwrap().remove(0);
+            prop_assert!(alone.verdict == judged.verdict || !judged.verdict.decided());
+            prop_assert!(judged.p_adjusted >= alone.p_adjusted);
+            let decided = matches!(alone.verdict, Verdict::Reproduced | Verdict::Contradicted);
+            prop_assert_eq!(decided, alone.verdict.decided());
         }
     }
 

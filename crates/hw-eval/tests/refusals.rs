@@ -3,12 +3,14 @@
 
 use hw_core::Rng;
 use hw_eval::statistics::{
-    Bootstrap, BootstrapMethod, PairedOutcomes, Proportion, Summary, TwoProportionTest, holm,
-    one_sample_t_test, paired_t_test, quantile, sample_std, spearman, welch_t_test,
+    Bootstrap, BootstrapMethod, Crossed, HierarchicalBootstrap, PairedOutcomes, Pooled, Proportion,
+    Summary, TwoProportionTest, Variance, holm, one_sample_t_test, paired_t_test, quantile,
+    sample_std, spearman, welch_t_test,
 };
 use hw_eval::{
-    Calibration, ConfusionMatrix, EvalError, Metric, Predictions, Timing, auroc, evaluate,
-    time_inference, top_k_accuracy, wilson_interval,
+    Alpha, Arm, Calibration, ConfusionMatrix, Design, EvalError, Evidence, Metric, Outcome, Part,
+    Predictions, Question, Setting, Spending, Timing, auroc, best_of, compare,
+    compare_with_reported, evaluate, judge_family, time_inference, top_k_accuracy, wilson_interval,
 };
 use std::time::Duration;
 
@@ -358,4 +360,153 @@ fn a_set_of_116323_images_in_62_classes_is_evaluated_exactly() {
         metrics.auroc.per_class[7],
         auroc(&class, &is_seven).unwrap()
     );
+}
+
+#[test]
+fn runs_that_contradict_themselves_are_refused() {
+    let of = |values: &[(u64, f64)]| Arm::of_values("bn", values.iter().copied());
+    refused(of(&[]), "list of a recipe's runs is empty");
+    refused(of(&[(1, 0.5), (2, f64::NAN)]), "value 1 is NaN");
+    refused(
+        of(&[(3, 0.5), (1, 0.5), (3, 0.6)]),
+        "two runs of \"bn\" have seed 3",
+    );
+    refused(
+        of(&[(1, 99.2)]).unwrap().on_test_set(100),
+        "accuracy is 99.2",
+    );
+    refused(of(&[(1, 0.9)]).unwrap().on_test_set(0), "test set");
+    refused(of(&[(1, 0.0)]).unwrap().logarithms(), "above 0");
+    refused(Outcome::of_answers(1, Vec::new()), "empty");
+    let run = |seed, answers: &[bool]| Outcome::of_answers(seed, answers).unwrap();
+    let lengths = vec![run(1, &[true, false]), run(2, &[true])];
+    refused(Arm::new("bn", lengths), "expected 2 values, got 1");
+    let mut lie = run(4, &[true, false]);
+    lie.value = 0.75;
+    refused(Arm::new("bn", vec![lie]), "seed 4 is 0.75, but 0.5");
+}
+
+#[test]
+fn questions_without_sense_are_refused() {
+    let a = Arm::of_values("a", [(1, 1.0), (2, 2.0)]).unwrap();
+    let ask = |question| compare(&a, &a, question, &Setting::default());
+    let about = |expected, margin| Question::About { expected, margin };
+    refused(ask(Question::Greater { margin: f64::NAN }), "finite");
+    refused(
+        ask(Question::NotGreater {
+            margin: f64::INFINITY,
+        }),
+        "finite",
+    );
+    refused(ask(about(0.0, 0.0)), "margin");
+    refused(ask(about(f64::NAN, 1.0)), "expected difference");
+    refused(
+        ask(Question::Ratio {
+            ratio: 0.0,
+            factor: 2.0,
+        }),
+        "ratio",
+    );
+    refused(
+        ask(Question::Ratio {
+            ratio: 1.0,
+            factor: 1.0,
+        }),
+        "factor",
+    );
+    let reported =
+        |number, question| compare_with_reported(&a, number, question, &Setting::default());
+    refused(
+        reported(f64::NAN, Question::Greater { margin: 0.0 }),
+        "reported number",
+    );
+    refused(
+        reported(
+            -1.0,
+            Question::Ratio {
+                ratio: 1.0,
+                factor: 2.0,
+            },
+        ),
+        "above 0",
+    );
+    refused(
+        best_of(&a, &[], &Setting::default()),
+        "list of rivals is empty",
+    );
+}
+
+#[test]
+fn looks_and_designs_without_sense_are_refused() {
+    let design = |fractions: &[f64]| Design::new(fractions, Alpha::default(), Spending::Pocock);
+    refused(design(&[]), "number of looks is 0");
+    refused(design(&[0.05; 21]), "number of looks is 21");
+    refused(design(&[0.5, 0.5, 1.0]), "above the one before");
+    refused(design(&[f64::NAN, 1.0]), "above the one before");
+    refused(design(&[0.5, 0.9]), "last look is 0.9");
+    let two = design(&[0.5, 1.0]).unwrap();
+    refused(
+        two.nominal(0),
+        "look 0 does not exist; the design has looks 1 to 2",
+    );
+    refused(Setting::at(&two, 3), "look 3");
+    refused(two.repeated_p(3, 0.5), "look 3");
+    refused(two.repeated_p(1, 1.5), "between 0 and 1");
+    assert!(
+        serde_json::from_str::<Design>(r#"{"fractions":[2.0],"alpha":0.05,"spending":"pocock"}"#)
+            .is_err()
+    );
+    // A comparison of a later look than the design has.
+    let a = Arm::of_values("a", [(1, 1.0), (2, 2.0)]).unwrap();
+    let b = Arm::of_values("b", [(1, 1.5), (2, 1.0)]).unwrap();
+    let comparison = compare(
+        &a,
+        &b,
+        Question::Greater { margin: 0.0 },
+        &Setting::at(&two, 2).unwrap(),
+    );
+    let evidence = Evidence::compared(comparison.unwrap(), None);
+    let once = Design::once(Alpha::default());
+    refused(
+        judge_family(vec![Part::new("part", evidence)], &once),
+        "look 2",
+    );
+}
+
+#[test]
+fn spreads_and_crossings_that_say_nothing_are_refused() {
+    let spread = |value, degrees_of_freedom| Variance {
+        value,
+        degrees_of_freedom,
+    };
+    let one = spread(1.0, 2.0);
+    refused(Pooled::fit(&[one]), "at least 2 values, got 1");
+    refused(
+        Pooled::fit(&[one, spread(-1.0, 2.0)]),
+        "variance to pool is -1",
+    );
+    refused(Pooled::fit(&[one, spread(1.0, 0.0)]), "degrees of freedom");
+    refused(
+        Pooled::fit(&[one, spread(0.0, 2.0), spread(0.0, 2.0)]),
+        "do not vary",
+    );
+    refused(Variance::of(&[1.0]), "at least 2");
+    let (two, three): (&[bool], &[bool]) = (&[true, false], &[true; 3]);
+    refused(
+        Crossed::paired(&[two], &[two, two]),
+        "expected 1 values, got 2",
+    );
+    refused(
+        Crossed::separate(&[two], &[three]),
+        "expected 2 values, got 3",
+    );
+    refused(Crossed::alone(&[&[true]]), "at least 2 values, got 1");
+    refused(Crossed::alone(&[]), "from 1 to 64");
+    refused(Crossed::alone(&[two; 65]), "from 1 to 64");
+    let crossed = Crossed::alone(&[two; 64]).unwrap();
+    let bootstrap = HierarchicalBootstrap {
+        resamples: 1,
+        seed: 1,
+    };
+    refused(bootstrap.standard_error(&crossed), "at least 2");
 }

@@ -3,13 +3,13 @@
 
 use hw_core::Rng;
 use hw_report::plots::{
-    Axis, Band, Bin, Comparison, ComparisonRow, ConfusionMatrix, Estimate, GridImage, ImageGrid,
-    Layer, LayerDiagram, LayerKind, LineChart, Point, Reliability, Scatter, ScatterPoint, Series,
-    Style, Unit,
+    Axis, Band, Bin, Comparison, ComparisonRow, ConfusionMatrix, Estimate, Forest, ForestAxis,
+    ForestRow, GridImage, ImageGrid, Layer, LayerDiagram, LayerKind, LineChart, Point, Reliability,
+    Scatter, ScatterPoint, Series, Style, Unit,
 };
 use hw_report::{
-    BadgeKind, Block, Cell, Column, Document, Figure, KeyFigure, Notice, NoticeKind, Row, RowKind,
-    Section, Table, Text, format,
+    Answer, BadgeKind, Block, Cell, Column, Document, Figure, KeyFigure, Notice, NoticeKind, Row,
+    RowKind, Section, Table, Text, format,
 };
 use std::path::Path;
 
@@ -31,6 +31,7 @@ fn gallery() -> Document {
         lead: lead(),
         sections: vec![
             text_section(),
+            claims_section(),
             table_section(),
             plot_section(),
             image_section(),
@@ -51,11 +52,22 @@ fn lead() -> Vec<Block> {
                 .link("look closer", "#tables")
                 .plain("."),
         ),
+        answer(
+            "Batch normalization on MNIST",
+            [3, 1, 0, 0, 2, 1],
+            "Decided on MNIST and EMNIST Digits at 10 000 to 60 000 training images, 5 seeds each.",
+        ),
+        answer(
+            "A paper with a claim of every kind",
+            [14, 2, 5, 3, 1, 1],
+            "Synthetic data, 1000 images.",
+        ),
+        answer("A paper whose runs have not begun", [0, 0, 0, 0, 0, 9], ""),
         Block::KeyFigures(vec![
             figure(
                 "Test accuracy",
                 format::percent(0.9922, 2),
-                Text::from("± 0.05 over 3 seeds; printed 99.22"),
+                Text::from("± 0.05 over 3 seeds; reported 99.22"),
             ),
             figure("Claims", "2 of 3".into(), Text::from("one within noise")),
             figure(
@@ -66,10 +78,16 @@ fn lead() -> Vec<Block> {
             figure(
                 "Parameters",
                 format::count(433_890),
-                Text::from("of which 200 in batch normalisation"),
+                Text::from("of which 200 in batch normalization"),
             ),
         ]),
     ]
+}
+
+fn answer(title: &str, counts: [usize; 6], note: &str) -> Block {
+    let counts = BadgeKind::ALL.into_iter().zip(counts);
+    let title = Text::new().link(title, "#claims");
+    Block::Answer(Answer::new(counts).title(title).note(note))
 }
 
 fn text_section() -> Section {
@@ -106,14 +124,208 @@ fn text_section() -> Section {
     )
 }
 
+/// A claim in words, its parts, and the size at which it was decided.
+struct Claim {
+    words: &'static str,
+    verdict: BadgeKind,
+    parts: Vec<ForestRow>,
+    size: &'static str,
+}
+
+fn claims() -> Vec<Claim> {
+    let part = |label: &str, kind, reported, value: f64, half: f64| {
+        let ours = Estimate::interval(value, value - half, value + half);
+        ForestRow::new(label, kind).reported(reported, 2).ours(ours)
+    };
+    let claim = |words, verdict, parts, size| Claim {
+        words,
+        verdict,
+        parts,
+        size,
+    };
+    vec![
+        claim(
+            "1. Batch normalization makes the network of fully connected layers more accurate.",
+            BadgeKind::Good,
+            vec![part("", BadgeKind::Good, 1.58, 4.02, 0.41)],
+            "10 000 images, 5 seeds",
+        ),
+        claim(
+            "2. It helps the convolutional network on both data sets.",
+            BadgeKind::Bad,
+            vec![
+                part("MNIST", BadgeKind::Good, 0.52, 0.61, 0.13),
+                part("EMNIST Digits", BadgeKind::Bad, 0.87, -0.44, 0.15),
+            ],
+            "60 000 images, 5 seeds",
+        ),
+        claim(
+            "3. Dropout after the last layer changes nothing.",
+            BadgeKind::Neutral,
+            vec![part("", BadgeKind::Neutral, 0.02, 0.04, 0.19)],
+            "60 000 images, 5 seeds",
+        ),
+        claim(
+            "4. The larger batch is as accurate as the smaller one.",
+            BadgeKind::TooSmall,
+            vec![part("", BadgeKind::TooSmall, -0.1, -1.3, 9.0)],
+            "1000 images, 2 seeds",
+        ),
+        claim(
+            "5. Augmentation brings ten points.",
+            BadgeKind::Undecidable,
+            vec![part("", BadgeKind::Undecidable, 10.4, 2.2, 0.5)],
+            "10 000 images, 5 seeds",
+        ),
+        claim(
+            "6. An ensemble of seven is better than the best of its members.",
+            BadgeKind::Muted,
+            vec![ForestRow::new("", BadgeKind::Muted).reported(0.21, 2)],
+            "not run",
+        ),
+    ]
+}
+
+fn claims_section() -> Section {
+    let claims = claims();
+    let axis = ForestAxis::new("accuracy difference", "points")
+        .margin(-0.2, 0.2)
+        .range(-3.0, 6.0);
+    let columns = vec![
+        Column::text("claim"),
+        Column::text("difference")
+            .unit("points; diamond: reported, mark: ours")
+            .figure(axis.heading()),
+        Column::text("verdict"),
+        Column::text("decided at"),
+    ];
+    let mut table = Table::new("The claims of an invented paper", columns)
+        .with_id("claims-table")
+        .scale("MNIST and EMNIST Digits; 20 epochs; intervals of 95 % over seeds and test images.");
+    for claim in claims {
+        let drawn = claim.parts.iter().map(|row| axis.cell(row).captioned());
+        let figures = drawn.fold(Cell::default(), Cell::figure);
+        let badge = Text::new().badge(claim.verdict, claim.verdict.label());
+        let cells = vec![
+            Cell::new(claim.words),
+            figures,
+            badge.into(),
+            claim.size.into(),
+        ];
+        let row = Row::new(cells);
+        table.rows.push(match claim.verdict {
+            BadgeKind::Muted => row,
+            _ => row.details("Tests and sizes", claim_details()),
+        });
+    }
+    let table =
+        table.note("The gray band is the margin within which a difference does not matter.");
+    let mut forest = Forest::new(
+        ForestAxis::new("accuracy difference", "points")
+            .margin(-0.2, 0.2)
+            .symlog(1.0),
+    )
+    .whiskers("95 % interval over 5 seeds");
+    for index in 0..20u32 {
+        let mut rng = Rng::stream(u64::from(index), "gallery forest", 0);
+        let kind = BadgeKind::ALL[index as usize % 6];
+        let value = f64::from(rng.normal()) * 1.6f64.powi(index as i32 / 2);
+        let half = 0.1 + 0.3 * value.abs() * f64::from(rng.uniform());
+        let label = match index % 3 {
+            0 => "Short label".to_owned(),
+            1 => format!("Claim {index}: a label of middling length with numbers"),
+            _ => format!(
+                "Claim {index}: convolutional network with batch normalization after every layer, on images shifted by up to four pixels, over the same network without"
+            ),
+        };
+        let row = ForestRow::new(label, kind).reported(value * 0.8 + 0.3, 2);
+        forest = forest.row(match kind {
+            BadgeKind::Muted => row,
+            _ => row.ours(Estimate::interval(value, value - half, value + half)),
+        });
+    }
+    let alt = forest.words();
+    Section::new(
+        "Claims",
+        vec![
+            Block::Table(table),
+            Block::Figure(Figure::new(
+                "forest",
+                "Many claims as a forest plot.",
+                alt,
+                &forest,
+            )),
+            sizes(),
+        ],
+    )
+    .with_id("claims")
+}
+
+fn claim_details() -> Vec<Block> {
+    let columns = vec![
+        Column::text("training images"),
+        Column::number("difference").unit("points"),
+        Column::number("p"),
+    ];
+    let table = Table::new("By size", columns)
+        .row(vec![
+            "1000".into(),
+            "+5.1 [+3.9, +6.3]".into(),
+            "0.0004".into(),
+        ])
+        .row(vec![
+            "10 000".into(),
+            "+4.0 [+3.6, +4.4]".into(),
+            "0.0001".into(),
+        ]);
+    vec![
+        Block::paragraph("Welch's t-test over five seeds, with Holm's correction for two sizes."),
+        Block::Table(table),
+    ]
+}
+
+/// A learning curve by size: differences at a few numbers of training images.
+fn sizes() -> Block {
+    let sizes = [1000.0, 3000.0, 10_000.0, 30_000.0, 60_000.0];
+    let arm = |label: &str, first: f64, fall: f64| {
+        let point = |(index, &x): (usize, &f64)| {
+            let y = first - fall * index as f64;
+            let half = 0.9 / (index as f64 + 1.0);
+            Point {
+                x,
+                y,
+                low: y - half,
+                high: y + half,
+            }
+        };
+        Series::with_band(label, sizes.iter().enumerate().map(point)).error_bars()
+    };
+    let x = Axis::new("training images")
+        .unit(Unit::Count)
+        .log()
+        .ticks(sizes);
+    let chart = LineChart::new(x, Axis::new("accuracy difference, points").signed())
+        .series(arm("fully connected", 5.1, 0.55))
+        .series(arm("convolutional", 2.4, 0.5))
+        .series(arm("residual", 0.6, 0.2))
+        .baseline(0.0)
+        .reference("reported", 1.58);
+    figure(
+        "sizes",
+        "The difference that batch normalization makes, by the number of training images: the mean \
+         over five seeds and its 95 % interval.",
+        &chart,
+    )
+}
+
 fn table_section() -> Section {
     let verdict = |kind, words: &str| Cell::new(Text::new().badge(kind, words));
     let sub = "20 epochs, 3 seeds";
-    let cells = |name: &str, year: &str, printed: &str, ours: Cell, verdict: Cell| {
+    let cells = |name: &str, year: &str, reported: &str, ours: Cell, verdict: Cell| {
         vec![
             name.into(),
             Cell::new(year),
-            Cell::new(printed),
+            Cell::new(reported),
             ours,
             verdict,
         ]
@@ -123,7 +335,7 @@ fn table_section() -> Section {
         vec![
             Column::text("model"),
             Column::text("authors"),
-            Column::number("printed").unit("test accuracy, %"),
+            Column::number("reported").unit("test accuracy, %"),
             Column::number("ours").unit("test accuracy, %"),
             Column::text("verdict"),
         ],
@@ -137,11 +349,11 @@ fn table_section() -> Section {
         verdict(BadgeKind::Neutral, "within noise"),
     ))
     .row(cells(
-        "ANN with batch normalisation (5 hidden layers of 100, sigmoid)",
+        "ANN with batch normalization (5 hidden layers of 100, sigmoid)",
         "Ioffe & Szegedy 2015",
         "95.2",
         Cell::new("97.81 ± 0.11").detail(sub),
-        verdict(BadgeKind::Bad, "not reproduced"),
+        verdict(BadgeKind::Bad, "contradicted"),
     ))
     .row(cells(
         "CNN on noisy digits",
@@ -150,20 +362,16 @@ fn table_section() -> Section {
         Cell::new("–"),
         verdict(BadgeKind::Muted, "not run"),
     ));
-    table.rows.push(Row {
-        cells: vec!["The paper's own model".into()],
-        kind: RowKind::Header,
-    });
-    table.rows.push(Row {
-        cells: cells(
-            "bn-cnn",
-            "this paper",
-            "99.22",
-            Cell::new("99.18 ± 0.05").detail(sub),
-            verdict(BadgeKind::Good, "reproduced"),
-        ),
-        kind: RowKind::Emphasised,
-    });
+    let heading = Row::new(vec!["The paper's own model".into()]).kind(RowKind::Header);
+    let own = Row::new(cells(
+        "bn-cnn",
+        "this paper",
+        "99.22",
+        Cell::new("99.18 ± 0.05").detail(sub),
+        verdict(BadgeKind::Good, "reproduced"),
+    ));
+    table.rows.push(heading);
+    table.rows.push(own.kind(RowKind::Emphasized));
     let table = table.note("Whiskers and ± are sample standard deviations over seeds.");
     Section::new(
         "Tables",
@@ -241,7 +449,7 @@ fn learning_curves() -> Vec<Block> {
             &right(runs(0.034, 0.0105, 2.4, 0.05, 2)),
         ))
         .series(series("test", &right(runs(0.031, 0.0085, 2.4, 0.05, 3))))
-        .reference("printed", 0.9922)
+        .reference("reported", 0.9922)
         .mark(14.0, "best epoch");
     let loss = LineChart::new(epochs(), Axis::new("cross-entropy").log())
         .series(series("training", &runs(0.2, 0.0003, 2.2, 0.2, 4)))
@@ -276,7 +484,7 @@ fn learning_curves() -> Vec<Block> {
             &noise,
         ),
         Block::Columns(vec![
-            plain_figure("theirs", "Theirs, redrawn from the printed values.", &loss),
+            plain_figure("theirs", "Theirs, redrawn from the reported values.", &loss),
             plain_figure("ours", "Ours, three seeds.", &accuracy),
         ]),
     ]
@@ -285,7 +493,7 @@ fn learning_curves() -> Vec<Block> {
 fn comparisons() -> Vec<Block> {
     let names = ["Momentum", "Adam", "AdaGrad", "SGD"];
     let values = [0.9921, 0.9915, 0.9902, 0.9869];
-    let printed = [Some(0.9922), None, Some(0.9895), Some(0.9931)];
+    let reported = [Some(0.9922), None, Some(0.9895), Some(0.9931)];
     let mut forest = Comparison::new(Style::Dots, Axis::new("test accuracy").percent())
         .whiskers("95 % interval");
     let mut bars = Comparison::new(Style::Bars, Axis::new("training time").unit(Unit::Seconds))
@@ -295,8 +503,8 @@ fn comparisons() -> Vec<Block> {
         let value = values[index];
         let estimate = Estimate::interval(value, value - 0.0011, value + 0.0009);
         let mut row = ComparisonRow::new(name, Some(estimate));
-        if let Some(value) = printed[index] {
-            row = row.printed(value);
+        if let Some(value) = reported[index] {
+            row = row.reported(value);
         }
         forest = forest.row(if index == 0 { row.strong() } else { row });
         let time = 43.0 + 9.0 * index as f64;
@@ -307,10 +515,10 @@ fn comparisons() -> Vec<Block> {
         bars = bars.row(ComparisonRow::of_series(name, pair));
     }
     let label = "The same with weights drawn as He et al. and a name too long for its column";
-    forest = forest.row(ComparisonRow::new(label, None).printed(0.9905));
+    forest = forest.row(ComparisonRow::new(label, None).reported(0.9905));
     vec![
         figure(
-            "forest",
+            "dots",
             "Small differences: dots with whiskers on a fitted axis.",
             &forest,
         ),
@@ -325,7 +533,7 @@ fn matrix(classes: &[String], per_class: u64) -> ConfusionMatrix {
         let mut row = vec![0u64; size];
         let errors = rng.below(per_class as usize / 12 + 1) as u64;
         for _ in 0..errors {
-            // Squaring favours the first few classes after the true one.
+            // Squaring favors the first few classes after the true one.
             let step = (rng.uniform() * rng.uniform() * size as f32) as usize + 1;
             row[(truth + step) % size] += 1;
         }
@@ -385,7 +593,7 @@ fn scatter() -> Vec<Block> {
     for (name, seconds, accuracy) in models {
         plot = plot.point(ScatterPoint::new(name, seconds, accuracy));
     }
-    plot = plot.point(ScatterPoint::new("bn-cnn, printed", 1200.0, 0.9922).printed());
+    plot = plot.point(ScatterPoint::new("bn-cnn, reported", 1200.0, 0.9922).reported());
     let mut rng = Rng::stream(3, "gallery", 0);
     let bins = (0..10).map(|bin| {
         let confidence = 0.05 + 0.1 * f64::from(bin);
@@ -416,7 +624,7 @@ fn layers() -> Block {
         Layer::new(LayerKind::Activation, "ReLU", &[30, 24, 24]),
         Layer::new(LayerKind::Pooling, "max-pool", &[30, 12, 12]).detail("2×2, stride 2"),
         Layer::new(LayerKind::Dense, "affine", &[100]).parameters(432_100),
-        Layer::new(LayerKind::Normalisation, "batch norm", &[100]).parameters(200),
+        Layer::new(LayerKind::Normalization, "batch norm", &[100]).parameters(200),
         Layer::new(LayerKind::Activation, "ReLU", &[100]),
         Layer::new(LayerKind::Dense, "affine", &[10]).parameters(1010),
         Layer::new(LayerKind::Data, "softmax", &[10]),

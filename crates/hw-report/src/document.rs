@@ -1,5 +1,7 @@
 //! What a report consists of: one model, from which both HTML and Markdown are rendered.
 
+use crate::answer::Answer;
+use crate::badge::BadgeKind;
 use crate::plots::Plot;
 use crate::svg::Svg;
 
@@ -61,6 +63,8 @@ impl Section {
 pub enum Block {
     /// Running text.
     Paragraph(Text),
+    /// How many claims got which verdict: what a reader wants to know first.
+    Answer(Answer),
     /// A remark set apart from the running text.
     Notice(Notice),
     /// A table.
@@ -181,36 +185,11 @@ pub enum Inline {
     },
     /// A verdict.
     Badge {
-        /// Its colour and sign.
+        /// Its color and sign.
         kind: BadgeKind,
         /// Its words.
         text: String,
     },
-}
-
-/// Colour and sign of a verdict; the sign says the same as the colour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BadgeKind {
-    /// Reproduced: a tick.
-    Good,
-    /// Not reproduced: a cross.
-    Bad,
-    /// Within noise: an "almost equal" sign.
-    Neutral,
-    /// Not run: an empty circle.
-    Muted,
-}
-
-impl BadgeKind {
-    /// The sign as a character.
-    pub fn sign(self) -> char {
-        match self {
-            Self::Good => '✓',
-            Self::Bad => '✗',
-            Self::Neutral => '≈',
-            Self::Muted => '○',
-        }
-    }
 }
 
 impl Text {
@@ -341,6 +320,8 @@ pub struct Table {
     pub id: String,
     /// What it shows; stands above it.
     pub caption: Text,
+    /// The scale of all its numbers (images, epochs, seeds) in one line under the caption.
+    pub scale: Option<Text>,
     /// The columns; the first one names the row.
     pub columns: Vec<Column>,
     /// The rows.
@@ -367,10 +348,13 @@ impl Table {
 
     /// The same table with one more row.
     pub fn row(mut self, cells: Vec<Cell>) -> Self {
-        self.rows.push(Row {
-            cells,
-            kind: RowKind::Normal,
-        });
+        self.rows.push(Row::new(cells));
+        self
+    }
+
+    /// The same table with the scale of all its numbers in one line under the caption.
+    pub fn scale(mut self, text: impl Into<Text>) -> Self {
+        self.scale = Some(text.into());
         self
     }
 
@@ -396,6 +380,8 @@ pub struct Column {
     pub align: Align,
     /// The unit of its numbers, small under the heading; empty for none.
     pub unit: String,
+    /// A small drawing in the heading, such as the axis that the figures of its cells share.
+    pub figure: Option<CellFigure>,
 }
 
 impl Column {
@@ -412,13 +398,19 @@ impl Column {
         Self {
             title: title.into(),
             align: Align::Right,
-            unit: String::new(),
+            ..Self::default()
         }
     }
 
     /// The same column with a unit.
     pub fn unit(mut self, unit: impl Into<String>) -> Self {
         self.unit = unit.into();
+        self
+    }
+
+    /// The same column with a small drawing in its heading.
+    pub fn figure(mut self, figure: CellFigure) -> Self {
+        self.figure = Some(figure);
         self
     }
 }
@@ -442,6 +434,42 @@ pub struct Row {
     pub cells: Vec<Cell>,
     /// Its role.
     pub kind: RowKind,
+    /// The line that opens [`details`](Self::details); "Details" where empty.
+    pub summary: Text,
+    /// What is folded away under the row; nothing where empty.
+    pub details: Vec<Block>,
+}
+
+impl Row {
+    /// A row of these cells.
+    pub fn new(cells: Vec<Cell>) -> Self {
+        Self {
+            cells,
+            ..Self::default()
+        }
+    }
+
+    /// The same row with another role.
+    pub fn kind(mut self, kind: RowKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// The same row with blocks folded away under it, behind a line that opens them.
+    pub fn details(mut self, summary: impl Into<Text>, blocks: Vec<Block>) -> Self {
+        self.summary = summary.into();
+        self.details = blocks;
+        self
+    }
+
+    /// The line that opens the details.
+    pub(crate) fn details_summary(&self) -> Text {
+        if self.summary.to_plain().is_empty() {
+            Text::from("Details")
+        } else {
+            self.summary.clone()
+        }
+    }
 }
 
 /// The role of a [`Row`].
@@ -453,7 +481,7 @@ pub enum RowKind {
     #[default]
     Normal,
     /// The row the reader should find first.
-    Emphasised,
+    Emphasized,
 }
 
 /// A cell of a [`Table`].
@@ -463,6 +491,8 @@ pub struct Cell {
     pub text: Text,
     /// A second, small line: scale, seeds, what was shrunk.
     pub detail: Option<Text>,
+    /// Small drawings under the content, one below the other.
+    pub figures: Vec<CellFigure>,
 }
 
 impl Cell {
@@ -470,8 +500,14 @@ impl Cell {
     pub fn new(text: impl Into<Text>) -> Self {
         Self {
             text: text.into(),
-            detail: None,
+            ..Self::default()
         }
+    }
+
+    /// The same cell with one more small drawing.
+    pub fn figure(mut self, figure: CellFigure) -> Self {
+        self.figures.push(figure);
+        self
     }
 
     /// The same cell with a small second line.
@@ -484,6 +520,43 @@ impl Cell {
 impl<T: Into<Text>> From<T> for Cell {
     fn from(text: T) -> Self {
         Self::new(text)
+    }
+}
+
+/// A small drawing in a table's cell. Markdown and screen readers get its words instead.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CellFigure {
+    /// What part of the cell it shows, small above it; empty for none.
+    pub label: String,
+    /// The drawing; scaled down where the column is narrower.
+    pub svg: Svg,
+    /// The same in words: "reported +1.58, ours +4.0 [+3.6, +4.4] points".
+    pub words: String,
+    /// Whether the words are also seen, small under the drawing.
+    pub captioned: bool,
+}
+
+impl CellFigure {
+    /// A drawing and the same in words.
+    pub fn new(svg: Svg, words: impl Into<String>) -> Self {
+        Self {
+            label: String::new(),
+            svg,
+            words: words.into(),
+            captioned: false,
+        }
+    }
+
+    /// The same drawing with a small label above it.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// The same drawing with its words seen under it.
+    pub fn captioned(mut self) -> Self {
+        self.captioned = true;
+        self
     }
 }
 

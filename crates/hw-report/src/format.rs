@@ -91,6 +91,40 @@ pub fn signed(value: f64, decimals: usize) -> String {
     }
 }
 
+/// A value and its interval to the decimals of the interval's half width, to its second digit where
+/// it begins with a 1: "4.0 [3.6, 4.4]"; with `plus`, "+4.0 [+3.6, +4.4]". Without the interval
+/// where it has no width; an end that is infinite is written "∞".
+pub fn interval(value: f64, low: f64, high: f64, plus: bool) -> String {
+    let half = (high - low) / 2.0;
+    let measure = [half, value - low, high - value, value];
+    let measure = measure.map(f64::abs);
+    let Some(&width) = measure.iter().find(|width| width.is_normal()) else {
+        return if plus {
+            signed(value, 2)
+        } else {
+            fixed(value, 2)
+        };
+    };
+    let has_interval = low < high;
+    let digits = match () {
+        () if !has_interval => 3,
+        () if width / 10f64.powf(width.log10().floor()) < 2.0 => 2,
+        () => 1,
+    };
+    let decimals = decimals_for(width, digits).min(9);
+    let write = |end: f64| match plus {
+        _ if end == f64::INFINITY => "∞".to_owned(),
+        _ if end == f64::NEG_INFINITY => "−∞".to_owned(),
+        true => signed(end, decimals),
+        false => fixed(end, decimals),
+    };
+    if has_interval {
+        format!("{} [{}, {}]", write(value), write(low), write(high))
+    } else {
+        write(value)
+    }
+}
+
 /// A duration in seconds: "38 µs", "0.46 s", "12.3 s", "1 min 20 s", "2 h 5 min".
 pub fn duration(seconds: f64) -> String {
     if !seconds.is_finite() {
@@ -247,6 +281,21 @@ mod tests {
         assert_eq!(signed(-0.001, 2), "+0.00");
         assert_eq!(signed(-0.3, 2), "−0.30");
         assert_eq!(signed(0.12, 2), "+0.12");
+    }
+
+    #[test]
+    fn an_interval_decides_the_decimals_of_its_value() {
+        assert_eq!(interval(4.02, 3.61, 4.43, true), "+4.0 [+3.6, +4.4]");
+        assert_eq!(interval(-0.5, -0.625, -0.375, true), "−0.50 [−0.62, −0.38]");
+        assert_eq!(interval(1.31, 1.27, 1.36, false), "1.31 [1.27, 1.36]");
+        assert_eq!(interval(250.0, 120.0, 380.0, false), "250 [120, 380]");
+        assert_eq!(
+            interval(1.5, f64::NEG_INFINITY, 2.5, true),
+            "+1.5 [−∞, +2.5]"
+        );
+        assert_eq!(interval(0.123_456, 0.123_456, 0.123_456, true), "+0.123");
+        assert_eq!(interval(0.0, 0.0, 0.0, true), "+0.00");
+        assert_eq!(interval(f64::NAN, f64::NAN, f64::NAN, true), MISSING);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! A document as one HTML file that needs nothing else: no script, no font, no outside address.
 
+use crate::answer::Answer;
+use crate::badge::BadgeKind;
 use crate::document::{
-    Align, BadgeKind, Block, Cell, Column, Document, Figure, Inline, KeyFigure, Notice, NoticeKind,
-    Row, RowKind, Section, Table, Text,
+    Align, Block, Cell, CellFigure, Column, Document, Figure, Inline, KeyFigure, Notice,
+    NoticeKind, Row, RowKind, Section, Table, Text,
 };
 use crate::escape;
 use crate::ids::{Ids, Outline};
@@ -127,6 +129,7 @@ impl Page {
             Block::Paragraph(text) => {
                 self.put(&format!("<p>{}</p>\n", rich(text)));
             }
+            Block::Answer(answer) => self.answer(answer),
             Block::Notice(notice) => self.notice(notice),
             Block::Table(table) => self.table(table),
             Block::Figure(figure) => self.figure(figure),
@@ -136,12 +139,7 @@ impl Page {
                 let code = escape::html(code);
                 self.put(&format!("<pre tabindex=\"0\"><code>{code}</code></pre>\n"));
             }
-            Block::Details { summary, blocks } => {
-                let summary = rich(summary);
-                self.put(&format!("<details><summary>{summary}</summary>\n<div>\n"));
-                self.blocks(blocks);
-                self.put("</div></details>\n");
-            }
+            Block::Details { summary, blocks } => self.details(summary, blocks),
             Block::Columns(figures) => {
                 self.put("<div class=\"columns\">\n");
                 for figure in figures {
@@ -150,6 +148,41 @@ impl Page {
                 self.put("</div>\n");
             }
         }
+    }
+
+    fn details(&mut self, summary: &Text, blocks: &[Block]) {
+        let summary = rich(summary);
+        self.put(&format!("<details><summary>{summary}</summary>\n<div>\n"));
+        self.blocks(blocks);
+        self.put("</div></details>\n");
+    }
+
+    fn answer(&mut self, answer: &Answer) {
+        self.put("<div class=\"answer\">\n");
+        if !answer.title.is_empty() {
+            let title = rich(&answer.title);
+            self.put(&format!("<p class=\"title\">{title}</p>\n"));
+        }
+        let sentence = rich(&answer.sentence);
+        self.put(&format!("<p class=\"sentence\">{sentence}</p>\n"));
+        if !answer.counts().is_empty() {
+            let words = escape::html(&answer.bar_words());
+            self.put(&format!(
+                "<div class=\"tally\" role=\"img\" aria-label=\"{words}\">"
+            ));
+            for (kind, count) in answer.counts() {
+                let (class, sign) = (kind.class(), sign(*kind));
+                self.put(&format!(
+                    "<span class=\"{class}\" style=\"flex-grow:{count}\">{sign}{count}</span>"
+                ));
+            }
+            self.put("</div>\n");
+        }
+        if !answer.note.is_empty() {
+            let note = rich(&answer.note);
+            self.put(&format!("<p class=\"notes\">{note}</p>\n"));
+        }
+        self.put("</div>\n");
     }
 
     fn notice(&mut self, notice: &Notice) {
@@ -227,11 +260,16 @@ impl Page {
         } else {
             ""
         };
-        self.put(&format!("<div class=\"table{fits}\"{id}>\n"));
+        let drawn = (0..table.width()).any(|index| is_drawn(table, index));
+        let drawn = if drawn { " drawn" } else { "" };
+        self.put(&format!("<div class=\"table{fits}{drawn}\"{id}>\n"));
         // Not a <caption>: that would scroll sideways with a wide table.
         if !table.caption.is_empty() {
             let caption = rich(&table.caption);
             self.put(&format!("<p class=\"caption\">{caption}</p>\n"));
+        }
+        if let Some(scale) = &table.scale {
+            self.put(&format!("<p class=\"scale\">{}</p>\n", rich(scale)));
         }
         let label = escape::html(&table.caption.to_plain());
         self.put(&format!("<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"{label}\">\n<table aria-label=\"{label}\">\n"));
@@ -245,7 +283,7 @@ impl Page {
         }
         self.put("<tbody>\n");
         for row in &table.rows {
-            self.row(row, &columns);
+            self.row(row, &columns, !drawn.is_empty());
         }
         self.put("</tbody>\n</table>\n</div>\n");
         if !table.notes.is_empty() {
@@ -265,35 +303,51 @@ impl Page {
             let unit = escape::html(&column.unit);
             self.put(&format!("<small>{unit}</small>"));
         }
+        if let Some(figure) = &column.figure {
+            self.put(&cell_figure(figure));
+        }
         self.put("</th>");
     }
 
-    fn row(&mut self, row: &Row, columns: &[(Column, &str)]) {
-        let class = match row.kind {
-            RowKind::Header => " class=\"group\"",
-            RowKind::Normal => "",
-            RowKind::Emphasised => " class=\"strong\"",
+    /// A row; `named` cells carry their column's heading, for where the headings are not shown.
+    fn row(&mut self, row: &Row, columns: &[(Column, &str)], named: bool) {
+        let folds = !row.details.is_empty();
+        let class = match (row.kind, folds) {
+            (RowKind::Header, _) => " class=\"group\"",
+            (RowKind::Normal, false) => "",
+            (RowKind::Normal, true) => " class=\"folds\"",
+            (RowKind::Emphasized, false) => " class=\"strong\"",
+            (RowKind::Emphasized, true) => " class=\"strong folds\"",
         };
         self.put(&format!("<tr{class}>"));
+        let width = columns.len().max(1);
         if let (RowKind::Header, [only]) = (row.kind, &row.cells[..]) {
-            let width = columns.len().max(1);
             let content = cell_content(only);
             self.put(&format!(
                 "<th colspan=\"{width}\" scope=\"colgroup\">{content}</th>"
             ));
         } else {
             let empty = Cell::default();
-            for (index, (_, class)) in columns.iter().enumerate() {
+            for (index, (column, class)) in columns.iter().enumerate() {
                 let cell = row.cells.get(index).unwrap_or(&empty);
                 let content = cell_content(cell);
+                let name = match named && cell.figures.is_empty() && !column.title.is_empty() {
+                    true => format!(" data-of=\"{}\"", escape::html(&column.title)),
+                    false => String::new(),
+                };
                 self.put(&if index == 0 {
                     format!("<th scope=\"row\"{class}>{content}</th>")
                 } else {
-                    format!("<td{class}>{content}</td>")
+                    format!("<td{class}{name}>{content}</td>")
                 });
             }
         }
         self.put("</tr>\n");
+        if folds {
+            self.put(&format!("<tr class=\"more\"><td colspan=\"{width}\">"));
+            self.details(&row.details_summary(), &row.details);
+            self.put("</td></tr>\n");
+        }
     }
 }
 
@@ -308,6 +362,7 @@ fn laid_out(table: &Table) -> Vec<(Column, &'static str)> {
         lengths.any(|length| length > 14)
     };
     let class = |index: usize, align: Align| match align {
+        _ if is_drawn(table, index) => " class=\"f\"",
         Align::Left if wordy(index) => " class=\"w\"",
         Align::Left => "",
         Align::Center => " class=\"c\"",
@@ -321,12 +376,24 @@ fn laid_out(table: &Table) -> Vec<(Column, &'static str)> {
     .collect()
 }
 
+/// Whether a column holds drawings.
+fn is_drawn(table: &Table, index: usize) -> bool {
+    let mut cells = table.rows.iter().filter_map(|row| row.cells.get(index));
+    cells.any(|cell| !cell.figures.is_empty())
+}
+
 /// About how wide the table wants to be, in CSS pixels: narrow ones need no scrolling on a desk.
 fn table_width(table: &Table) -> f64 {
     let width_of = |index: usize| {
         let heading = table.columns.get(index).map(|column| column.title.as_str());
         let cells = table.rows.iter().filter_map(|row| row.cells.get(index));
-        let words = cells.map(|cell| crate::svg::text_width(&cell.text.to_plain(), 15.0));
+        let words = cells.map(|cell| {
+            let figures = cell.figures.iter().map(|figure| figure.svg.width());
+            figures.fold(
+                crate::svg::text_width(&cell.text.to_plain(), 15.0),
+                f64::max,
+            )
+        });
         let heading = crate::svg::text_width(heading.unwrap_or_default(), 13.0);
         // Running text in a cell wraps; only its longest words matter.
         words.fold(heading, f64::max).min(240.0) + 28.0
@@ -342,7 +409,50 @@ fn cell_content(cell: &Cell) -> String {
         let class = if long { " class=\"long\"" } else { "" };
         let _ = write!(out, "<small{class}>{}</small>", rich(detail));
     }
+    for figure in &cell.figures {
+        out.push_str(&cell_figure(figure));
+    }
     out
+}
+
+/// A small drawing; its words are either seen or spoken, not both.
+fn cell_figure(figure: &CellFigure) -> String {
+    let mut out = String::new();
+    if !figure.label.is_empty() {
+        let label = escape::html(&figure.label);
+        let _ = write!(out, "<small class=\"part\">{label}</small>");
+    }
+    if figure.captioned {
+        out.push_str(&figure.svg.to_cell(None));
+        let words = escape::html(&unbroken(&figure.words));
+        let _ = write!(out, "<small class=\"long\">{words}</small>");
+    } else {
+        out.push_str(&figure.svg.to_cell(Some(&figure.words)));
+    }
+    out
+}
+
+/// Words that a line may only end in after a comma outside of brackets, so that a value keeps its
+/// interval and its unit beside it.
+fn unbroken(words: &str) -> String {
+    let (mut depth, mut before) = (0i32, ' ');
+    words
+        .chars()
+        .map(|character| {
+            match character {
+                '[' => depth += 1,
+                ']' => depth -= 1,
+                _ => {}
+            }
+            let breaks = before == ',' && depth <= 0;
+            before = character;
+            if character == ' ' && !breaks {
+                '\u{a0}'
+            } else {
+                character
+            }
+        })
+        .collect()
 }
 
 /// How the sign of a badge is put on the page.
@@ -384,13 +494,12 @@ pub(crate) fn inline(text: &Text, signs: Signs) -> String {
 
 /// A verdict with its sign drawn.
 fn badge(kind: BadgeKind, words: &str) -> String {
-    let (class, sign) = match kind {
-        BadgeKind::Good => ("good", "M2.5 6.5 5 9l4.5-6"),
-        BadgeKind::Bad => ("bad", "M3 3l6 6M9 3 3 9"),
-        BadgeKind::Neutral => ("neutral", "M2 4.7q2-1.8 4 0t4 0M2 8.3q2-1.8 4 0t4 0"),
-        BadgeKind::Muted => ("muted", "M9.2 6a3.2 3.2 0 1 1-6.4 0a3.2 3.2 0 1 1 6.4 0z"),
-    };
-    format!(
-        "<span class=\"badge {class}\"><svg viewBox=\"0 0 12 12\" aria-hidden=\"true\"><path d=\"{sign}\"/></svg>{words}</span>"
-    )
+    let (class, sign) = (kind.class(), sign(kind));
+    format!("<span class=\"badge {class}\">{sign}{words}</span>")
+}
+
+/// A verdict's sign as a drawing the size of a letter.
+fn sign(kind: BadgeKind) -> String {
+    let data = kind.stroke();
+    format!("<svg viewBox=\"0 0 12 12\" aria-hidden=\"true\"><path d=\"{data}\"/></svg>")
 }

@@ -9,7 +9,7 @@
 //! let seeds = [vec![0.962, 0.985, 0.990], vec![0.958, 0.984, 0.991]];
 //! let curve = LineChart::new(Axis::new("epoch").unit(Unit::Whole), Axis::new("accuracy").percent())
 //!     .series(Series::over_seeds("test", &seeds, Band::MinMax))
-//!     .reference("printed", 0.9922);
+//!     .reference("reported", 0.9922);
 //! let table = Table::new("Test accuracy", vec![Column::text("model"), Column::number("ours")])
 //!     .row(vec!["bn-cnn".into(), Cell::new(format::percent_spread(0.9905, 0.0005, 2)).detail("2 seeds")])
 //!     .note(Text::from("Claim 1: ").badge(BadgeKind::Neutral, "within noise"));
@@ -26,6 +26,8 @@
 //! ```
 #![warn(missing_docs)]
 
+mod answer;
+mod badge;
 pub mod document;
 mod escape;
 pub mod format;
@@ -36,9 +38,11 @@ pub mod plots;
 pub mod svg;
 mod write;
 
+pub use answer::Answer;
+pub use badge::BadgeKind;
 pub use document::{
-    Align, BadgeKind, Block, Cell, Column, Document, Figure, Inline, KeyFigure, Notice, NoticeKind,
-    Row, RowKind, Section, Table, Text,
+    Align, Block, Cell, CellFigure, Column, Document, Figure, Inline, KeyFigure, Notice,
+    NoticeKind, Row, RowKind, Section, Table, Text,
 };
 pub use html::to_html;
 pub use markdown::{MarkdownBundle, to_markdown};

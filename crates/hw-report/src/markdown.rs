@@ -1,8 +1,9 @@
 //! A document as Markdown (CommonMark with GitHub's tables), its figures as SVG files beside it.
 
+use crate::answer::Answer;
 use crate::document::{
-    Align, Block, Cell, Document, Figure, Inline, KeyFigure, Notice, Row, RowKind, Section, Table,
-    Text,
+    Align, Block, Cell, CellFigure, Document, Figure, Inline, KeyFigure, Notice, Row, RowKind,
+    Section, Table, Text,
 };
 use crate::escape;
 use crate::html;
@@ -108,6 +109,7 @@ impl Writer {
     fn block(&mut self, block: &Block) {
         match block {
             Block::Paragraph(text) => self.push(&paragraph(text)),
+            Block::Answer(answer) => self.answer(answer),
             Block::Notice(notice) => self.notice(notice),
             Block::Table(table) => self.table(table),
             Block::Figure(figure) => self.figure(figure),
@@ -126,14 +128,24 @@ impl Writer {
                 self.push(&list);
             }
             Block::Code(code) => self.push(&code_block(code)),
-            Block::Details { summary, blocks } => {
-                let summary = escape::one_line(&html::inline(summary, html::Signs::Typed));
-                self.push(&format!("<details>\n<summary>{summary}</summary>"));
-                self.blocks(blocks);
-                self.push("</details>");
-            }
+            Block::Details { summary, blocks } => self.details(summary, blocks),
             Block::Columns(figures) => self.columns(figures),
         }
+    }
+
+    fn details(&mut self, summary: &Text, blocks: &[Block]) {
+        let summary = escape::one_line(&html::inline(summary, html::Signs::Typed));
+        self.push(&format!("<details>\n<summary>{summary}</summary>"));
+        self.blocks(blocks);
+        self.push("</details>");
+    }
+
+    /// The bar becomes a line of signs, one a claim.
+    fn answer(&mut self, answer: &Answer) {
+        self.push(&strong(&inline(&answer.title, false)));
+        self.push(&paragraph(&answer.sentence));
+        self.push(&answer.bar_signs().unwrap_or_default());
+        self.push(&paragraph(&answer.note));
     }
 
     fn notice(&mut self, notice: &Notice) {
@@ -162,6 +174,9 @@ impl Writer {
             self.push(&format!("<a id=\"{id}\"></a>"));
         }
         self.push(&strong(&inline(&table.caption, false)));
+        if let Some(scale) = &table.scale {
+            self.push(&paragraph(scale));
+        }
         let width = table.width();
         if width == 0 {
             return;
@@ -172,6 +187,9 @@ impl Writer {
             let mut title = escape::markdown(&column.title);
             if !column.unit.is_empty() {
                 title = format!("{title}<br><sub>{}</sub>", escape::markdown(&column.unit));
+            }
+            if let Some(figure) = &column.figure {
+                title = format!("{title}<br><sub>{}</sub>", escape::markdown(&figure.words));
             }
             lines[0].push_str(&format!(" {title} |"));
             lines[1].push_str(match column.align {
@@ -184,6 +202,16 @@ impl Writer {
         self.push(&lines.join("\n"));
         for note in &table.notes {
             self.push(&paragraph(note));
+        }
+        for row in table.rows.iter().filter(|row| !row.details.is_empty()) {
+            // Below the table, the line that opens them has to say whose details they are.
+            let mut summary = row.details_summary();
+            let name = row.cells.first().map(|cell| &cell.text);
+            if let Some(name) = name.filter(|name| !name.is_empty()) {
+                summary = summary.plain(": ");
+                summary.0.extend(name.0.clone());
+            }
+            self.details(&summary, &row.details);
         }
     }
 
@@ -240,15 +268,31 @@ fn table_row(row: &Row, width: usize) -> String {
         let cell = row.cells.get(index).unwrap_or(&empty);
         let mut content = inline(&cell.text, true);
         let heading = row.kind == RowKind::Header && index == 0;
-        if heading || row.kind == RowKind::Emphasised {
+        if heading || row.kind == RowKind::Emphasized {
             content = strong(&content);
         }
         if let Some(detail) = &cell.detail {
             content = format!("{content}<br>{}", small(detail));
         }
+        for figure in &cell.figures {
+            let words = figure_words(figure);
+            content = match content.is_empty() {
+                true => words,
+                false => format!("{content}<br>{words}"),
+            };
+        }
         out.push_str(&format!(" {content} |"));
     }
     out
+}
+
+/// What a small drawing shows, in words.
+fn figure_words(figure: &CellFigure) -> String {
+    let words = escape::markdown(&figure.words);
+    match figure.label.is_empty() {
+        true => words,
+        false => format!("{}: {words}", escape::markdown(&figure.label)),
+    }
 }
 
 /// One line of text that starts a block.

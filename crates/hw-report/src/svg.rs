@@ -1,14 +1,14 @@
 //! A small SVG builder: elements that cannot be malformed, and the finished [`Svg`].
 //!
-//! Why not the `plotters` crate: its SVG backend writes fixed colours and pixel sizes, so dark mode,
+//! Why not the `plotters` crate: its SVG backend writes fixed colors and pixel sizes, so dark mode,
 //! classes, halos behind labels, labels at line ends, and one layout for a page and another for a
 //! phone would all be work against it, and what it would leave us, axes and ticks, is one short
-//! file (`plots/axis.rs`). Colours here are CSS variables: one drawing serves light and dark.
+//! file (`plots/axis.rs`). Colors here are CSS variables: one drawing serves light and dark.
 
 use crate::escape;
 use std::fmt::Write as _;
 
-/// The colours of light and dark, shared by page and drawings.
+/// The colors of light and dark, shared by page and drawings.
 pub(crate) const PALETTE_CSS: &str = include_str!("style/palette.css");
 /// How the classes of a drawing look.
 pub(crate) const PLOT_CSS: &str = include_str!("style/plot.css");
@@ -87,6 +87,21 @@ impl Svg {
             self.body,
             w = number(self.width),
             h = number(self.height),
+        )
+    }
+
+    /// For a cell of an HTML table, which gives it its width; without words where others say what
+    /// it shows.
+    pub(crate) fn to_cell(&self, alt: Option<&str>) -> String {
+        let spoken = match alt {
+            Some(alt) => format!("role=\"img\" aria-label=\"{}\"", escape::html(alt)),
+            None => "aria-hidden=\"true\"".to_owned(),
+        };
+        format!(
+            "<svg class=\"plot\" viewBox=\"0 0 {} {}\" {spoken}>{}</svg>",
+            number(self.width),
+            number(self.height),
+            self.body,
         )
     }
 
@@ -272,6 +287,20 @@ impl PathData {
         );
     }
 
+    /// A closed part through these corners.
+    pub fn polygon(corners: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        let mut data = Self::new();
+        for (index, (x, y)) in corners.into_iter().enumerate() {
+            if index == 0 {
+                data.move_to(x, y);
+            } else {
+                data.line_to(x, y);
+            }
+        }
+        data.close();
+        data
+    }
+
     /// Closes the part.
     pub fn close(&mut self) {
         self.0.push('Z');
@@ -299,12 +328,20 @@ pub fn text_width(text: &str, size: f64) -> f64 {
     text.chars().map(character_width).sum::<f64>() * size * 1.06
 }
 
+/// As [`text_width`], for text in bold.
+pub(crate) fn bold_width(text: &str, size: f64) -> f64 {
+    text_width(text, size) * 1.16
+}
+
 fn character_width(character: char) -> f64 {
     match character {
         'i' | 'j' | 'l' | '\'' | '|' | '.' | ',' | ':' | ';' | '!' | ' ' | 'I' => 0.28,
-        'f' | 't' | 'r' | '(' | ')' | '[' | ']' | '-' | '/' | '·' | '"' | '\u{202f}' => 0.34,
+        'f' | 't' | 'r' | '-' | '/' | '·' | '"' | '\u{202f}' => 0.34,
+        '(' | ')' | '[' | ']' => 0.37,
+        '0'..='9' => 0.6,
         'm' | 'w' | 'M' | 'W' | '%' | '@' | '—' | '…' => 0.88,
-        'A'..='Z' | '&' | '±' | '×' | '≈' | '→' | '−' | '<' | '>' | '=' | '+' => 0.69,
+        '±' | '×' | '≈' | '→' | '−' | '<' | '>' | '=' | '+' => 0.79,
+        'A'..='Z' | '&' => 0.69,
         '\u{300}'..='\u{36f}' | '\u{200b}'..='\u{200f}' => 0.0,
         '\u{1100}'..='\u{11ff}' | '\u{2e80}'..='\u{ffef}' | '\u{1f000}'.. => 1.0,
         _ => 0.56,

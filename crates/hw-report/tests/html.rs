@@ -3,7 +3,10 @@
 mod common;
 
 use common::{document, hostile};
-use hw_report::{Block, Document, Section, Text, to_html};
+use hw_report::plots::{Estimate, ForestAxis, ForestRow};
+use hw_report::{
+    Answer, BadgeKind, Block, Cell, Column, Document, Row, Section, Table, Text, to_html,
+};
 use proptest::prelude::*;
 use scraper::{ElementRef, Html, Selector};
 use std::collections::BTreeSet;
@@ -133,4 +136,109 @@ fn a_link_that_leaves_the_report_is_only_shown() {
     let source = to_html(&document);
     assert!(!source.contains("example.org"));
     assert!(source.contains("there<a href=\"runs/1/\">here</a>"));
+}
+
+fn html(block: Block) -> Html {
+    let document = Document {
+        lead: vec![block],
+        ..Document::default()
+    };
+    let source = to_html(&document);
+    check(&source).expect("a harmless page");
+    Html::parse_document(&source)
+}
+
+fn words(page: &Html, selector: &str) -> Vec<String> {
+    let elements = all(page, selector).into_iter();
+    elements.map(|element| element.text().collect()).collect()
+}
+
+#[test]
+fn the_bar_of_an_answer_is_as_long_as_its_counts_and_says_them() {
+    let answer = Answer::new([
+        (BadgeKind::Good, 3),
+        (BadgeKind::Bad, 1),
+        (BadgeKind::Neutral, 0),
+    ]);
+    let page = html(Block::Answer(answer));
+    let bar = all(&page, ".tally")[0].value();
+    assert_eq!(bar.attr("role"), Some("img"));
+    assert_eq!(bar.attr("aria-label"), Some("3 reproduced, 1 contradicted"));
+    let parts: Vec<_> = all(&page, ".tally > span")
+        .iter()
+        .map(|part| (part.value().attr("class"), part.value().attr("style")))
+        .collect();
+    assert_eq!(
+        parts,
+        [
+            (Some("good"), Some("flex-grow:3")),
+            (Some("bad"), Some("flex-grow:1"))
+        ]
+    );
+    assert_eq!(
+        words(&page, ".sentence .badge"),
+        ["3 reproduced", "1 contradicted"]
+    );
+    let empty = html(Block::Answer(Answer::new([])));
+    assert!(all(&empty, ".tally").is_empty());
+    assert_eq!(words(&empty, ".sentence"), ["No claim was checked."]);
+}
+
+#[test]
+fn the_details_of_a_row_are_folded_away_right_under_it_across_the_table() {
+    let nested = Table::new("inside", vec![Column::text("n")]).with_id("inside");
+    let mut table = Table::new("", vec![Column::text("a"), Column::text("b")]);
+    table.rows = vec![
+        Row::new(vec!["first".into()]).details("tests", vec![Block::Table(nested)]),
+        Row::new(vec!["second".into()]),
+    ];
+    let page = html(Block::Table(table));
+    let rows = ".table > .scroll > table > tbody > tr";
+    assert_eq!(all(&page, rows).len(), 3);
+    let more = all(&page, "tr.folds + tr.more > td")[0];
+    assert_eq!(more.value().attr("colspan"), Some("2"));
+    assert_eq!(words(&page, ".more > td > details > summary"), ["tests"]);
+    assert!(all(&page, "details[open]").is_empty());
+    assert_eq!(all(&page, ".more #inside").len(), 1);
+}
+
+#[test]
+fn a_drawing_in_a_cell_is_either_spoken_or_captioned() {
+    let row = ForestRow::new("part <b>", BadgeKind::Bad)
+        .reported(1.58, 2)
+        .ours(Estimate::interval(4.02, 3.61, 4.43));
+    let axis = ForestAxis::new("difference", "points").range(-3.0, 6.0);
+    let spoken = Cell::default().figure(axis.cell(&row));
+    let captioned = Cell::default().figure(axis.cell(&row).captioned());
+    let columns = vec![
+        Column::text("claim"),
+        Column::text("spoken"),
+        Column::text("seen").figure(axis.heading()),
+        Column::text("verdict"),
+    ];
+    let table = Table::new("", columns).scale("1000 images").row(vec![
+        "first".into(),
+        spoken,
+        captioned,
+        "bad".into(),
+    ]);
+    let page = html(Block::Table(table));
+    let expected = "reported +1.58, ours +4.0 [+3.6, +4.4] points";
+    let drawings = all(&page, "td svg");
+    assert_eq!(drawings[0].value().attr("aria-label"), Some(expected));
+    assert_eq!(drawings[1].value().attr("aria-label"), None);
+    assert_eq!(drawings[1].value().attr("aria-hidden"), Some("true"));
+    let captions = words(&page, "td small.long");
+    assert_eq!(captions.len(), 1);
+    assert_eq!(captions[0].replace('\u{a0}', " "), expected);
+    // A line may end after "reported +1.58," and nowhere else.
+    assert_eq!(captions[0].matches(' ').count(), 1);
+    assert_eq!(words(&page, "td small.part"), ["part <b>", "part <b>"]);
+    assert_eq!(words(&page, "p.scale"), ["1000 images"]);
+    let axis = all(&page, "thead svg")[0].value().attr("aria-label");
+    assert_eq!(axis, Some("difference, points: −2.5 to +5.0"));
+    // Where a phone hides the headings, a cell without a drawing says its own.
+    let named = all(&page, "td[data-of]");
+    assert_eq!(named.len(), 1);
+    assert_eq!(named[0].value().attr("data-of"), Some("verdict"));
 }

@@ -3,7 +3,8 @@
 mod common;
 
 use common::{document, hostile};
-use hw_report::{Block, Cell, Column, Document, Table, Text, to_markdown};
+use hw_report::plots::{Estimate, ForestAxis, ForestRow};
+use hw_report::{Answer, BadgeKind, Block, Cell, Column, Document, Row, Table, Text, to_markdown};
 use proptest::prelude::*;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
@@ -121,7 +122,7 @@ proptest! {
 #[test]
 fn a_figure_is_written_beside_the_markdown_and_shown_there() {
     let bundle = to_markdown(&document(&["word".to_owned()]), "My Figures/..");
-    assert_eq!(bundle.files.len(), 6);
+    assert_eq!(bundle.files.len(), 8);
     for (path, bytes) in &bundle.files {
         assert!(path.starts_with("my-figures/word"), "{path}");
         assert!(bundle.text.contains(&format!("]({path})")), "{path}");
@@ -132,7 +133,7 @@ fn a_figure_is_written_beside_the_markdown_and_shown_there() {
 }
 
 #[test]
-fn a_verdict_keeps_its_sign_without_colour() {
+fn a_verdict_keeps_its_sign_without_color() {
     let text = Text::new().badge(hw_report::BadgeKind::Bad, "not reproduced");
     let document = Document {
         lead: vec![Block::Paragraph(text)],
@@ -143,4 +144,70 @@ fn a_verdict_keeps_its_sign_without_colour() {
             .text
             .contains("✗ not reproduced")
     );
+}
+
+fn markdown(block: Block) -> String {
+    let document = Document {
+        lead: vec![block],
+        ..Document::default()
+    };
+    to_markdown(&document, "f").text
+}
+
+#[test]
+fn a_forest_cell_reads_as_its_words() {
+    let row = ForestRow::new("MNIST", BadgeKind::Good)
+        .reported(1.58, 2)
+        .ours(Estimate::interval(4.02, 3.61, 4.43));
+    let axis = ForestAxis::new("difference", "points").range(-3.0, 6.0);
+    let column = Column::text("gap").figure(axis.heading());
+    let table = Table::new("", vec![Column::text("claim"), column]).row(vec![
+        "first".into(),
+        Cell::default().figure(axis.cell(&row)),
+    ]);
+    let source = markdown(Block::Table(table));
+    assert!(
+        source.contains("| MNIST: reported +1.58, ours +4.0 \\[+3.6, +4.4\\] points |"),
+        "{source}"
+    );
+    assert!(
+        source.contains("gap<br><sub>difference, points: −2.5 to +5.0</sub>"),
+        "{source}"
+    );
+}
+
+#[test]
+fn the_details_of_a_row_follow_the_table_under_the_name_of_the_row() {
+    let folded = |word: &str| vec![Block::paragraph(word)];
+    let mut table = Table::new("", vec![Column::text("claim")]).note("small print");
+    table.rows = vec![
+        Row::new(vec!["first".into()]).details("tests", folded("Welch")),
+        Row::new(vec!["second".into()]),
+        Row::new(vec![]).details("", folded("Holm")),
+    ];
+    let source = markdown(Block::Table(table));
+    let expected = "small print\n\n\
+        <details>\n<summary>tests: first</summary>\n\nWelch\n\n</details>\n\n\
+        <details>\n<summary>Details</summary>\n\nHolm\n\n</details>";
+    assert!(source.contains(expected), "{source}");
+}
+
+#[test]
+fn the_scale_of_a_table_stands_between_caption_and_table() {
+    let table = Table::new("caption", vec![Column::text("a")]).scale("1000 images, 5 seeds");
+    let source = markdown(Block::Table(table));
+    assert!(
+        source.contains("**caption**\n\n1000 images, 5 seeds\n\n| a |"),
+        "{source}"
+    );
+}
+
+#[test]
+fn an_answer_is_a_sentence_and_a_sign_for_each_claim() {
+    let answer = Answer::new([(BadgeKind::Good, 2), (BadgeKind::TooSmall, 1)])
+        .title("Paper")
+        .note("on MNIST");
+    assert!(markdown(Block::Answer(answer)).contains(
+        "**Paper**\n\nOf 3 claims, ✓ 2 reproduced, ◔ 1 too small to decide.\n\n✓✓◔\n\non MNIST"
+    ));
 }

@@ -3,11 +3,13 @@
 use super::{SYNTHETIC, data_dirs, load};
 use crate::args::{Common, CrossArgs};
 use crate::output::{Table, answer, grouped, note, percent};
+use crate::test_looks::{self, Scored, TestLooks};
 use anyhow::{Context, Result};
 use candle_core::Device;
 use hw_data::catalogue::Entry;
 use hw_data::label_space::CommonSpace;
 use hw_data::{DataDirs, Dataset, DatasetId, EmnistEdition, Loader, LoaderConfig, Split, overlap};
+use hw_eval::looks::Purpose;
 use hw_eval::statistics::{Bootstrap, BootstrapMethod};
 use hw_eval::{
     Alpha, Answers, CrossCell, CrossInput, Duel, Interval, Metric, bootstrap, cross_predictions,
@@ -26,6 +28,8 @@ use std::time::Instant;
 const BATCH: usize = 250;
 /// Resamples behind each bootstrap interval.
 const RESAMPLES: usize = 500;
+/// What a test is called where classes had to be merged or left out.
+const MERGED: &str = "merged-classes";
 
 pub(crate) fn run(args: &CrossArgs, common: &Common) -> Result<ExitCode> {
     let dirs = data_dirs(common)?;
@@ -49,15 +53,18 @@ pub(crate) fn run(args: &CrossArgs, common: &Common) -> Result<ExitCode> {
             &dirs.clone().with_edition(edition),
             common,
         )?);
+        let data = DataStamp::of(&test);
         let mut right = Vec::new();
         for trained in &models {
             let seen = training.seen(trained, &test, common)?;
-            let (cell, correct) = cell(trained, &test, seen)?;
+            let (mut cell, correct) = cell(trained, &test, seen)?;
+            let register = args.looks.or_of(&trained.path);
+            cell.test_looks = test_looks::count(&trained.stamp, cell.scored(&data), register);
             right.push(correct);
             cells.push(cell);
         }
         fights.extend(fight(&models, id, &right)?);
-        tests.push(DataStamp::of(&test));
+        tests.push(data);
     }
     let synthetic = tests.iter().any(|test| test.synthetic)
         || models.iter().any(|model| model.stamp.data.synthetic);
@@ -199,6 +206,7 @@ fn cell(
             f1_weighted_interval: bootstrap(&predictions, Metric::F1Weighted, &method).ok(),
             f1_macro_interval: bootstrap(&predictions, Metric::F1Macro, &method).ok(),
             measured,
+            test_looks: None,
         },
         correct,
     ))
@@ -229,6 +237,11 @@ impl Model {
             trained_on: trained.stamp.data.clone(),
         }
     }
+
+    /// The network with the beginning of its run's id.
+    fn name(&self) -> String {
+        format!("{} {}", self.model, &self.run[..self.run.len().min(8)])
+    }
 }
 
 /// A model on a test set.
@@ -249,6 +262,24 @@ struct Cell {
     f1_macro_interval: Option<Interval>,
     #[serde(flatten)]
     measured: CrossCell,
+    /// `None` for the images that were trained on.
+    test_looks: Option<TestLooks>,
+}
+
+impl Cell {
+    /// The score on all images that the model could be asked about.
+    fn scored<'a>(&self, test: &'a DataStamp) -> Scored<'a> {
+        let all = &self.measured.all;
+        Scored {
+            test,
+            images: all.samples,
+            accuracy: all.accuracy,
+            purpose: match self.merged {
+                true => Purpose::Variant(MERGED.into()),
+                false => Purpose::Test,
+            },
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -274,6 +305,7 @@ impl fmt::Display for Answer {
             writeln!(f, "{SYNTHETIC}")?;
         }
         self.matrix(f)?;
+        self.looks(f)?;
         self.duels(f)
     }
 }
@@ -329,6 +361,18 @@ impl Answer {
         )
     }
 
+    fn looks(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, cell) in self.cells.iter().enumerate() {
+            let model = &self.models[index % self.models.len()];
+            write!(f, "{} on {}: ", model.name(), cell.dataset)?;
+            match &cell.test_looks {
+                Some(looks) => writeln!(f, "{looks}")?,
+                None => writeln!(f, "{}", test_looks::NONE)?,
+            }
+        }
+        Ok(())
+    }
+
     fn duels(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.duels.is_empty() {
             return Ok(());
@@ -343,10 +387,7 @@ impl Answer {
             ">p (Holm)",
         ]);
         for Fight { dataset, duel } in &self.duels {
-            let name = |index: usize| {
-                let model = &self.models[index];
-                format!("{} {}", model.model, &model.run[..model.run.len().min(8)])
-            };
+            let name = |index: usize| self.models[index].name();
             table.row([
                 dataset.clone(),
                 name(duel.first),

@@ -4,12 +4,14 @@ use super::{SYNTHETIC, data_dirs, load};
 use crate::args::{Common, EvalArgs};
 use crate::output::{Table, answer, grouped, note, percent};
 use crate::progress::Counter;
+use crate::test_looks::{self, Scored, TestLooks};
 use anyhow::{Result, bail};
 use candle_core::Device;
 use hw_data::catalogue::Entry;
 use hw_data::{
     DataDirs, Dataset, DatasetId, EmnistEdition, Loader, LoaderConfig, Preprocess, Split,
 };
+use hw_eval::looks::Purpose;
 use hw_eval::{Metrics, Timing, network};
 use hw_train::{DataStamp, Trained, checkpoint};
 use serde::Serialize;
@@ -43,6 +45,14 @@ pub(crate) fn run(args: &EvalArgs, common: &Common) -> Result<ExitCode> {
     let data = DataStamp::of(&test);
     let loader = loader(test, &stamp.config.preprocess, stamp.config.seed)?;
     let metrics = measure(&trained, &loader)?;
+    let scored = Scored {
+        test: &data,
+        images: metrics.samples,
+        accuracy: metrics.accuracy,
+        purpose: Purpose::Test,
+    };
+    let register = args.looks.or_of(&trained.path);
+    let test_looks = test_looks::count(stamp, scored, register);
     let mut timing = Vec::new();
     for (batch, repeats) in TIMED {
         timing.push(network::time(
@@ -68,6 +78,7 @@ pub(crate) fn run(args: &EvalArgs, common: &Common) -> Result<ExitCode> {
             threads: rayon::current_num_threads(),
             metrics,
             timing,
+            test_looks,
         },
     )?;
     Ok(ExitCode::SUCCESS)
@@ -203,6 +214,8 @@ struct Answer {
     threads: usize,
     metrics: Metrics,
     timing: Vec<Timing>,
+    /// `None` for the images that were trained on.
+    test_looks: Option<TestLooks>,
 }
 
 impl fmt::Display for Answer {
@@ -229,6 +242,10 @@ impl fmt::Display for Answer {
             data.dataset, data.edition
         )?;
         self.numbers(f)?;
+        match &self.test_looks {
+            Some(looks) => writeln!(f, "{looks}")?,
+            None => writeln!(f, "{}", test_looks::NONE)?,
+        }
         self.confusions(f)?;
         self.per_class(f)
     }

@@ -8,10 +8,12 @@ pub(crate) mod eval;
 pub(crate) mod exchange;
 pub(crate) mod fetch;
 pub(crate) mod list;
+pub(crate) mod looks;
 pub(crate) mod lr_range;
 pub(crate) mod models;
 pub(crate) mod predict;
 pub(crate) mod read;
+pub(crate) mod reproduce;
 pub(crate) mod serve;
 pub(crate) mod train;
 

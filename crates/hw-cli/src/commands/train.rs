@@ -1,15 +1,18 @@
 //! `hw train`: a run from its configuration to its weights, in one go or several.
 
-use super::{INTERRUPTED, SYNTHETIC, data_dirs};
+use super::{INTERRUPTED, SYNTHETIC, data_dirs, load};
 use crate::args::{Common, TrainArgs};
 use crate::failure::Usage;
 use crate::lower::train_config;
 use crate::output::{answer, counted, score};
 use crate::progress::{self, TrainProgress};
+use crate::test_looks::{self, Scored, TestLooks};
 use anyhow::{Context, Result};
 use hw_core::CancelToken;
+use hw_data::{DataDirs, Split};
+use hw_eval::looks::Purpose;
 use hw_train::checkpoint::{BEST, LAST};
-use hw_train::{EpochRecord, Experiment, Outcome, RunOptions, read_config};
+use hw_train::{DataStamp, EpochRecord, Experiment, Outcome, Plateau, RunOptions, read_config};
 use serde::Serialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -43,15 +46,39 @@ pub(crate) fn run(args: &TrainArgs, common: &Common) -> Result<ExitCode> {
     progress.clear();
     let outcome = outcome?;
     let finished = outcome.finished;
-    answer(
-        common.json,
-        &Answer::new(&experiment, folder, outcome, common),
-    )?;
+    let register = args.looks.or_of(&folder.join(BEST));
+    let test_looks = probed(&experiment, &outcome, register, &dirs, common)?;
+    let told = Answer::new(&experiment, folder, outcome, test_looks, common);
+    answer(common.json, &told)?;
     Ok(if finished {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(INTERRUPTED)
     })
+}
+
+/// Counts the look that a probe is, with the test images' last score; `None` without a probe. A run that
+/// was stopped was looked at, too.
+fn probed(
+    experiment: &Experiment,
+    outcome: &Outcome,
+    register: PathBuf,
+    dirs: &DataDirs,
+    common: &Common,
+) -> Result<Option<TestLooks>> {
+    let Some(probe) = outcome.history.last().and_then(|epoch| epoch.test_probe) else {
+        return Ok(None);
+    };
+    let config = experiment.config();
+    let dirs = dirs.clone().with_edition(config.edition);
+    let test = load(&config.dataset, Split::Test, &dirs, common)?;
+    let scored = Scored {
+        test: &DataStamp::of(&test),
+        images: probe.images as u64,
+        accuracy: probe.accuracy,
+        purpose: Purpose::Probe,
+    };
+    Ok(test_looks::count(experiment.stamp(), scored, register))
 }
 
 /// What became of a run.
@@ -70,12 +97,17 @@ struct Answer {
     seed: u64,
     /// The epoch whose weights are kept; 0 before the first is over.
     best_epoch: usize,
+    /// Whether it went on for as long as its score got better; null while it is not complete.
+    plateau: Option<Plateau>,
     /// Spent on training steps; too small if `partly_timed`.
     seconds: f64,
     partly_timed: bool,
     history: Vec<EpochRecord>,
     /// The weights to use, once there are any.
     checkpoint: Option<PathBuf>,
+    /// Where test images were scored after each epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    test_looks: Option<TestLooks>,
     /// The command that goes on with a stopped run.
     resume: Option<String>,
     /// A command that measures the weights.
@@ -84,7 +116,13 @@ struct Answer {
 }
 
 impl Answer {
-    fn new(experiment: &Experiment, folder: &Path, outcome: Outcome, common: &Common) -> Self {
+    fn new(
+        experiment: &Experiment,
+        folder: &Path,
+        outcome: Outcome,
+        test_looks: Option<TestLooks>,
+        common: &Common,
+    ) -> Self {
         let stamp = experiment.stamp();
         let (train_images, validation_images) = experiment.sizes();
         let found = [BEST, LAST]
@@ -108,10 +146,12 @@ impl Answer {
             validation_images,
             seed: stamp.config.seed,
             best_epoch: outcome.best_epoch,
+            plateau: outcome.plateau,
             seconds: outcome.seconds(),
             partly_timed: outcome.partly_timed(),
             history: outcome.history,
             checkpoint: found,
+            test_looks,
             resume: (!outcome.finished)
                 .then(|| command(format!("hw train --resume {}", quoted(folder)), common)),
             next: command(
@@ -153,6 +193,9 @@ impl fmt::Display for Answer {
         if let Some(command) = &self.resume {
             let epochs = counted(epochs, "whole epoch");
             writeln!(f, "run {run} stopped after {epochs}; everything is saved")?;
+            if let Some(looks) = &self.test_looks {
+                writeln!(f, "{looks}")?;
+            }
             return writeln!(f, "go on with: {command}");
         }
         writeln!(
@@ -168,8 +211,26 @@ impl fmt::Display for Answer {
             self.seconds,
         )?;
         self.kept(f)?;
+        if let Some(plateau) = self.plateau {
+            writeln!(f, "{}", told(plateau))?;
+        }
+        if let Some(looks) = &self.test_looks {
+            writeln!(f, "{looks}")?;
+        }
         writeln!(f, "weights in {}", self.folder.join(BEST).display())?;
         writeln!(f, "next: {}", self.next)
+    }
+}
+
+/// What a plateau, or none, means for the weights.
+fn told(plateau: Plateau) -> &'static str {
+    match plateau {
+        Plateau::Stopped => "the validation score reached its plateau: patience was used up",
+        Plateau::Complete => "all epochs were run; early stopping was not asked for",
+        Plateau::Cut => {
+            "the epochs were over before patience was used up: with more --epochs the validation \
+             score may get better"
+        }
     }
 }
 

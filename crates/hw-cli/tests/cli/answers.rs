@@ -199,7 +199,36 @@ fn training_says_what_was_done_and_what_to_do_next() {
         answer["validation_images"].as_u64(),
     );
     assert_eq!(sizes, (Some(360), Some(40)));
+    assert_eq!(answer["plateau"], "complete");
     assert!(PathBuf::from(answer["checkpoint"].as_str().unwrap()).exists());
+}
+
+#[test]
+fn training_says_whether_the_score_had_reached_its_plateau() {
+    let out = folder();
+    let config = tiny_config(out.path());
+    let cases = [
+        // One epoch leaves no time to wait.
+        ("--epochs 1", "cut", "with more --epochs"),
+        // Steps too small to gain anything: the second epoch uses up patience.
+        (
+            "--patience 1 --lr 1e-30 --monitor val-accuracy",
+            "stopped",
+            "patience was used up",
+        ),
+    ];
+    for (options, plateau, sentence) in cases {
+        let folder = out.path().join(plateau);
+        let line =
+            format!("train --config {{}} {options} --val-limit 50 --data-dir {{}} --out {{}}");
+        let places: [&Path; 3] = [&config, small_data(), &folder];
+        let text = succeeded(&run(&line, &places));
+        assert!(text.contains(sentence), "{text}");
+        let line = "train --resume {} --data-dir {} --json";
+        let answer = json(&run(line, &[&folder, small_data()]));
+        assert_eq!(answer["plateau"], plateau);
+        assert_eq!(answer["validation_images"], 50);
+    }
 }
 
 #[test]

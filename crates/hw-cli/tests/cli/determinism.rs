@@ -126,6 +126,7 @@ fn history(run: &Path) -> Vec<hw_train::EpochRecord> {
         seconds: 0.0,
         images_per_second: 0.0,
         partial: false,
+        load: None,
         ..record
     };
     hw_train::events::epochs(&events)

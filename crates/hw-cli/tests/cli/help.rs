@@ -2,7 +2,7 @@
 
 use crate::support::*;
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 21] = [
     "",
     "data",
     "data list",
@@ -16,6 +16,8 @@ const COMMANDS: [&str; 19] = [
     "train",
     "eval",
     "cross",
+    "looks",
+    "reproduce",
     "predict",
     "export",
     "import",
@@ -146,6 +148,18 @@ fn wrong_usage_is_told_from_failure() {
         (
             "train --model ann --dataset mnist --out x --patience 2 --val-fraction 0",
             "early stopping",
+        ),
+        (
+            "train --model ann --dataset mnist --out x --min-steps 100",
+            "--patience",
+        ),
+        (
+            "train --model ann --dataset mnist --out x --val-limit 0",
+            "at least 1",
+        ),
+        (
+            "train --model ann-bn --dataset mnist --out x --batch-norm-statistics reestimate:images=1",
+            "at least 2",
         ),
         (
             "train --model ann --dataset mnist --out x --init xavier",

@@ -7,6 +7,8 @@ mod damage;
 mod determinism;
 mod help;
 mod interrupts;
+mod looks;
 mod real_data;
+mod reproduce;
 mod serve;
 mod support;

@@ -13,13 +13,20 @@ pub(crate) fn normal_quantile(p: f64) -> f64 {
     Normal::standard().inverse_cdf(p)
 }
 
-/// P(T > t) of Student's t with `freedom` > 0 degrees of freedom.
+/// P(T > t) of Student's t with `freedom` > 0 degrees of freedom, which may be infinite.
 pub(crate) fn t_upper_tail(t: f64, freedom: f64) -> f64 {
+    if freedom == f64::INFINITY {
+        return normal_upper_tail(t);
+    }
     StudentsT::new(0.0, 1.0, freedom).map_or(f64::NAN, |student| student.sf(t))
 }
 
-/// The t with P(T <= t) = `p` for Student's t with `freedom` > 0 degrees of freedom.
+/// The t with P(T <= t) = `p` for Student's t with `freedom` > 0 degrees of freedom, which may be
+/// infinite.
 pub(crate) fn t_quantile(p: f64, freedom: f64) -> f64 {
+    if freedom == f64::INFINITY {
+        return normal_quantile(p);
+    }
     let Ok(student) = StudentsT::new(0.0, 1.0, freedom) else {
         return f64::NAN;
     };

@@ -90,7 +90,7 @@ impl TwoProportionTest {
     }
 }
 
-/// The score z-test of a proportion against a number without spread: one that a paper printed.
+/// The score z-test of a proportion against a number without spread: one that a paper reported.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OneProportionTest {
     /// Share minus the expected share.

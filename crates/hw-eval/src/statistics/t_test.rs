@@ -114,7 +114,7 @@ pub fn paired_t_test(a: &[f64], b: &[f64]) -> Result<TTest, EvalError> {
     mean_test("the paired t-test", &differences, 0.0)
 }
 
-/// Student's test of mean(a) - `expected`, a number without spread: one that a paper printed.
+/// Student's test of mean(a) - `expected`, a number without spread: one that a paper reported.
 ///
 /// # Errors
 /// Fewer than two values, one that is not finite, or values that do not vary.

@@ -3,6 +3,7 @@
 use super::{SMALL, plottable};
 use crate::format;
 use crate::svg::{Element, line, text, text_width};
+use std::f64::consts::LN_10;
 
 /// What the numbers of an axis are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,13 +21,26 @@ pub enum Unit {
     Count,
 }
 
+/// How values become places along an axis.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Scale {
+    #[default]
+    Linear,
+    /// Values at or below zero have no place on it.
+    Log,
+    /// `sign(v) log10(1 + |v| / linear)`: linear about zero, logarithmic beyond `linear`.
+    SymLog(f64),
+}
+
 /// An axis: its label, unit, scale and, unless fitted to the data, its range.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Axis {
     label: String,
     unit: Unit,
-    log: bool,
+    scale: Scale,
     range: Option<(f64, f64)>,
+    signed: bool,
+    ticks: Vec<f64>,
 }
 
 impl Axis {
@@ -51,7 +65,30 @@ impl Axis {
 
     /// The same axis on a logarithmic scale; values at or below zero cannot be shown on it.
     pub fn log(mut self) -> Self {
-        self.log = true;
+        self.scale = Scale::Log;
+        self
+    }
+
+    /// The same axis linear within about `±linear` and logarithmic beyond, on both sides of zero:
+    /// for differences of very different sizes. Ignored unless `linear` is above zero.
+    pub fn symlog(mut self, linear: f64) -> Self {
+        if (1e-100..1e100).contains(&linear) {
+            self.scale = Scale::SymLog(linear);
+        }
+        self
+    }
+
+    /// The same axis for differences: a plus sign before those above zero.
+    pub fn signed(mut self) -> Self {
+        self.signed = true;
+        self
+    }
+
+    /// The same axis with ticks at exactly these values, such as the sizes that were run.
+    pub fn ticks(mut self, values: impl IntoIterator<Item = f64>) -> Self {
+        self.ticks = values.into_iter().collect();
+        self.ticks.sort_by(f64::total_cmp);
+        self.ticks.dedup();
         self
     }
 
@@ -61,6 +98,16 @@ impl Axis {
         self
     }
 
+    /// Whether it shows a range of its own instead of that of the data.
+    pub(crate) fn has_range(&self) -> bool {
+        self.fixed_range().is_some()
+    }
+
+    fn fixed_range(&self) -> Option<(f64, f64)> {
+        let usable = |&(low, high): &(f64, f64)| self.shows(low) && self.shows(high) && low < high;
+        self.range.filter(usable)
+    }
+
     /// What is measured along it.
     pub fn label(&self) -> &str {
         &self.label
@@ -68,17 +115,26 @@ impl Axis {
 
     /// Whether a value has a place on this axis.
     pub(crate) fn shows(&self, value: f64) -> bool {
-        plottable(value) && (!self.log || value > 1e-150)
+        plottable(value) && (self.scale != Scale::Log || value > 1e-150)
     }
 
     /// A value as it is written beside a mark: one digit more than a tick.
     pub(crate) fn write(&self, value: f64) -> String {
-        match self.unit {
+        let written = match self.unit {
             Unit::Number => format::significant(value, 3),
             Unit::Whole => format::fixed(value, 0),
             Unit::Percent => format::percent(value, 2),
             Unit::Seconds => format::duration(value),
             Unit::Count => format::compact(value),
+        };
+        self.with_sign(value, written)
+    }
+
+    fn with_sign(&self, value: f64, written: String) -> String {
+        if self.signed && value > 0.0 {
+            format!("+{written}")
+        } else {
+            written
         }
     }
 
@@ -93,10 +149,7 @@ impl Axis {
         values: impl IntoIterator<Item = f64>,
         padding: f64,
     ) -> Option<Fitted> {
-        let fixed = self
-            .range
-            .filter(|&(low, high)| self.shows(low) && self.shows(high) && low < high);
-        let (low, high) = match fixed {
+        let (low, high) = match self.fixed_range() {
             Some((low, high)) => (self.forward(low), self.forward(high)),
             None => self.padded(values, padding)?,
         };
@@ -124,7 +177,7 @@ impl Axis {
         }
         let room = (high - low) * padding;
         let (mut wide_low, mut wide_high) = (low - room, high + room);
-        if !self.log && matches!(self.unit, Unit::Percent) && low >= 0.0 && high <= 1.0 {
+        if self.scale == Scale::Linear && self.unit == Unit::Percent && low >= 0.0 && high <= 1.0 {
             // There is nothing below 0 % or above 100 %.
             (wide_low, wide_high) = (wide_low.max(0.0), wide_high.min(1.0));
         }
@@ -132,7 +185,20 @@ impl Axis {
     }
 
     fn forward(&self, value: f64) -> f64 {
-        if self.log { value.log10() } else { value }
+        match self.scale {
+            Scale::Linear => value,
+            Scale::Log => value.log10(),
+            Scale::SymLog(linear) => (value.abs() / linear).ln_1p().copysign(value) / LN_10,
+        }
+    }
+
+    /// The value at a place on the axis's own scale.
+    fn back(&self, place: f64) -> f64 {
+        match self.scale {
+            Scale::Linear => place,
+            Scale::Log => 10f64.powf(place),
+            Scale::SymLog(linear) => (place.abs() * LN_10).exp_m1().copysign(place) * linear,
+        }
     }
 }
 
@@ -151,14 +217,15 @@ impl Fitted {
     /// Keeps the range from being empty, or too narrow for its numbers to differ.
     fn widen(&mut self) {
         let size = self.low.abs().max(self.high.abs());
-        let least = if self.axis.log {
-            0.04
-        } else {
+        let linear = self.axis.scale == Scale::Linear;
+        let least = if linear {
             (size * 1e-6).max(1e-140)
+        } else {
+            0.04
         };
         if self.high - self.low < least {
             let half = match () {
-                () if self.axis.log => 0.5,
+                () if !linear => 0.5,
                 () if self.axis.unit == Unit::Percent => (size * 1e-3).max(0.005),
                 () if self.axis.unit == Unit::Whole => (size * 1e-3).max(1.0),
                 () if size == 0.0 => 1.0,
@@ -189,13 +256,37 @@ impl Fitted {
         value >= self.low - slack && value <= self.high + slack
     }
 
+    /// Where a value is or, for a value outside the range, the end nearest to it.
+    pub(crate) fn clamped(&self, value: f64) -> f64 {
+        let (left, right) = (self.start.min(self.end), self.start.max(self.end));
+        self.at(value).clamp(left, right)
+    }
+
+    /// For a value outside the range, the end it lies beyond and the side of it: −1 before the
+    /// start, 1 after the end.
+    pub(crate) fn beyond(&self, value: f64) -> Option<(f64, f64)> {
+        let after = self.axis.forward(value) > self.high;
+        let end = if after {
+            (self.end, 1.0)
+        } else {
+            (self.start, -1.0)
+        };
+        (!self.holds(value)).then_some(end)
+    }
+
     /// About `wanted` ticks, lowest first: value and label.
     pub(crate) fn ticks(&self, wanted: usize) -> Vec<(f64, String)> {
         let wanted = wanted.max(2);
-        let values = if self.axis.log {
-            self.log_ticks(wanted)
-        } else {
-            self.linear_ticks(self.low, self.high, wanted)
+        let values = match self.axis.scale {
+            _ if !self.axis.ticks.is_empty() => {
+                let given = self.axis.ticks.iter().copied();
+                given
+                    .filter(|&value| self.axis.shows(value) && self.holds(value))
+                    .collect()
+            }
+            Scale::Linear => self.linear_ticks(self.low, self.high, wanted),
+            Scale::Log => self.log_ticks(wanted),
+            Scale::SymLog(linear) => self.symlog_ticks(linear, wanted),
         };
         let label = self.labeller(&values);
         values
@@ -283,8 +374,43 @@ impl Fitted {
         }
     }
 
+    /// Zero and, on both sides of it, as many round values as wanted, from `linear` up.
+    fn symlog_ticks(&self, linear: f64, wanted: usize) -> Vec<f64> {
+        let (low, high) = (self.axis.back(self.low), self.axis.back(self.high));
+        let most = low.abs().max(high.abs());
+        if most < 2.0 * linear {
+            return self.linear_ticks(low, high, wanted);
+        }
+        let (first, last) = (linear.log10().floor() as i32, most.log10().ceil() as i32);
+        let ticks = |every: usize, factors: &[f64]| -> Vec<f64> {
+            let sizes = (first..=last)
+                .step_by(every)
+                .flat_map(|power| factors.iter().map(move |factor| factor * 10f64.powi(power)))
+                .filter(|&size| size >= linear * (1.0 - 1e-9));
+            let both = sizes.flat_map(|size| [-size, size]).chain([0.0]);
+            let mut inside: Vec<f64> = both.filter(|&value| self.holds(value)).collect();
+            inside.sort_by(f64::total_cmp);
+            inside
+        };
+        let rich: [&[f64]; 2] = [&[1.0, 2.0, 5.0], &[1.0, 3.0]];
+        let rich = rich.into_iter().map(|factors| ticks(1, factors));
+        let sparse = (1..).map(|every| ticks(every, &[1.0]));
+        let fits = |ticks: &Vec<f64>| ticks.len() <= wanted.max(3);
+        // Leaving out ever more powers ends with zero and at most one power on each side of it.
+        rich.chain(sparse)
+            .find(fits)
+            .expect("zero and a power on each side are three ticks")
+    }
+
     /// How all ticks of this axis are written, so that they match each other.
     fn labeller(&self, values: &[f64]) -> Box<dyn Fn(f64) -> String> {
+        let plain = self.plain_labeller(values);
+        let axis = self.axis.clone();
+        Box::new(move |value| axis.with_sign(value, plain(value)))
+    }
+
+    fn plain_labeller(&self, values: &[f64]) -> Box<dyn Fn(f64) -> String> {
+        let powers = self.axis.scale != Scale::Linear;
         let step = values
             .windows(2)
             .map(|pair| pair[1] - pair[0])
@@ -307,14 +433,14 @@ impl Fitted {
             Unit::Whole => Box::new(|value| format::fixed(value, 0)),
             Unit::Seconds => Box::new(format::duration),
             Unit::Count => Box::new(format::compact),
-            Unit::Percent if self.axis.log => {
+            Unit::Percent if powers => {
                 Box::new(|value| format!("{}{}%", plain_or_power(value * 100.0), format::THIN))
             }
             Unit::Percent => {
                 let digits = decimals(step * 100.0);
                 Box::new(move |value| format::percent(value, digits))
             }
-            Unit::Number if self.axis.log => Box::new(plain_or_power),
+            Unit::Number if powers => Box::new(plain_or_power),
             Unit::Number if largest >= 1e5 || step < 1e-5 => {
                 Box::new(|value| format::significant(value, 3))
             }
@@ -325,18 +451,50 @@ impl Fitted {
         }
     }
 
+    /// The ticks that have room for their labels, side by side along the bottom.
+    pub(crate) fn bottom_ticks(&self) -> Vec<(f64, String)> {
+        let span = (self.end - self.start).abs();
+        let most = ((span / 44.0) as usize).clamp(2, 10);
+        if self.axis.scale == Scale::Linear && self.axis.ticks.is_empty() {
+            let widest = |wanted: usize| {
+                let ticks = self.ticks(wanted);
+                let widths = ticks.iter().map(|(_, label)| text_width(label, SMALL));
+                (widths.fold(0.0, f64::max) + 18.0) * ticks.len() as f64
+            };
+            let wanted = (2..=most).rev().find(|&n| widest(n) <= span).unwrap_or(2);
+            return self.ticks(wanted);
+        }
+        self.apart(self.ticks(most))
+    }
+
+    /// Ticks without those whose labels would touch others': zero stays, then the last, the first.
+    fn apart(&self, ticks: Vec<(f64, String)>) -> Vec<(f64, String)> {
+        let extent = |(value, label): &(f64, String)| {
+            let half = text_width(label, SMALL) / 2.0 + 4.0;
+            (self.at(*value) - half, self.at(*value) + half)
+        };
+        let last = ticks.len().saturating_sub(1);
+        let mut order: Vec<usize> = (0..ticks.len()).collect();
+        order.sort_by_key(|&index| (ticks[index].0 != 0.0, index != last, index));
+        let mut kept: Vec<usize> = Vec::new();
+        for index in order {
+            let (from, to) = extent(&ticks[index]);
+            let free = |&other: &usize| {
+                let (start, end) = extent(&ticks[other]);
+                to <= start || from >= end
+            };
+            if kept.iter().all(free) {
+                kept.push(index);
+            }
+        }
+        kept.sort_unstable();
+        kept.into_iter().map(|index| ticks[index].clone()).collect()
+    }
+
     /// This axis drawn along the bottom: ticks, vertical grid lines up to `top`, label.
     pub(crate) fn bottom(&self, y: f64, top: f64) -> Vec<Element> {
-        let span = (self.end - self.start).abs();
-        let widest = |wanted: usize| {
-            let ticks = self.ticks(wanted);
-            let widths = ticks.iter().map(|(_, label)| text_width(label, SMALL));
-            (widths.fold(0.0, f64::max) + 18.0) * ticks.len() as f64
-        };
-        let most = ((span / 44.0) as usize).clamp(2, 10);
-        let wanted = (2..=most).rev().find(|&n| widest(n) <= span).unwrap_or(2);
         let mut out = Vec::new();
-        for (value, label) in self.ticks(wanted) {
+        for (value, label) in self.bottom_ticks() {
             let x = self.at(value);
             out.push(line(x, top, x, y, "grid"));
             out.push(text(x, y + 16.0, "small mid quiet", &label));
@@ -374,6 +532,9 @@ impl Fitted {
 
 /// A tick of a logarithmic axis: "0.01", "100", but "10⁻⁵".
 fn plain_or_power(value: f64) -> String {
+    if value < 0.0 {
+        return format!("−{}", plain_or_power(-value));
+    }
     if (1e-3..1e5).contains(&value) || value == 0.0 {
         let text = format::significant(value, 3);
         if text.contains('.') {
@@ -450,17 +611,58 @@ mod tests {
         assert!(!fitted.holds(1.01) && !fitted.holds(-0.01));
     }
 
+    #[test]
+    fn a_symlog_axis_is_even_about_zero_and_labels_both_sides() {
+        let axis = || Axis::new("x").symlog(1.0).signed();
+        assert_eq!(
+            labels(axis().range(-100.0, 100.0), &[], 7),
+            ["−100", "−10", "−1", "0", "+1", "+10", "+100"]
+        );
+        assert_eq!(
+            labels(axis().range(-0.5, 1.0), &[], 4),
+            ["−0.5", "0", "+0.5", "+1"]
+        );
+        let fitted = axis()
+            .range(-100.0, 100.0)
+            .fit([])
+            .unwrap()
+            .onto(0.0, 200.0);
+        assert!((fitted.at(0.0) - 100.0).abs() < 1e-9);
+        assert!((fitted.at(10.0) - 100.0 - (100.0 - fitted.at(-10.0))).abs() < 1e-9);
+        // log10(1 + 10) / log10(1 + 100)
+        assert!((fitted.at(10.0) - 100.0 - 51.957_4).abs() < 1e-3);
+    }
+
+    #[test]
+    fn given_ticks_are_shown_where_their_labels_have_room() {
+        let sizes = [60_000.0, 1000.0, 1100.0, 10_000.0];
+        let axis = Axis::new("images").unit(Unit::Count).log().ticks(sizes);
+        let fitted = axis.fit(sizes).unwrap().onto(0.0, 300.0);
+        let shown: Vec<f64> = fitted
+            .bottom_ticks()
+            .into_iter()
+            .map(|tick| tick.0)
+            .collect();
+        assert_eq!(shown, [1000.0, 10_000.0, 60_000.0]);
+        assert_eq!(fitted.ticks(2).len(), 4);
+    }
+
     proptest! {
         #[test]
         fn any_values_give_a_few_ticks_inside_the_range(
             values in proptest::collection::vec(any::<f64>(), 0..6),
-            log: bool,
+            scale in 0usize..3,
+            linear in any::<f64>(),
             unit in 0usize..5,
             wanted in 0usize..12,
         ) {
             let unit = [Unit::Number, Unit::Whole, Unit::Percent, Unit::Seconds, Unit::Count][unit];
-            let mut axis = Axis::new("x").unit(unit);
-            axis.log = log;
+            let axis = Axis::new("x").unit(unit);
+            let axis = match scale {
+                0 => axis,
+                1 => axis.log(),
+                _ => axis.symlog(linear),
+            };
             if let Some(fitted) = axis.fit(values.iter().copied()) {
                 let fitted = fitted.onto(0.0, 100.0);
                 let ticks = fitted.ticks(wanted);

@@ -3,7 +3,7 @@
 use super::{Plot, no_data, plottable, usable};
 use crate::svg::{Element, Svg, text};
 
-/// Points on a plane, each shown as the name of its class in the class's colour, and each class's
+/// Points on a plane, each shown as the name of its class in the class's color, and each class's
 /// name once more, large, in the middle (the median) of its points. There are no axes: the
 /// coordinates of such maps mean nothing by themselves.
 ///

@@ -1,8 +1,8 @@
-//! Values of several rows side by side, each with its interval and the printed value beside it.
+//! Values of several rows side by side, each with its interval and the reported value beside it.
 
 use super::axis::{Axis, Fitted};
 use super::legend::{Sign, legend};
-use super::{Plot, SIZE, colour, diamond, mark, no_data, usable};
+use super::{Plot, SIZE, arrow, color, diamond, mark, no_data, usable};
 use crate::svg::{Element, PathData, Svg, ellipsis, line, path, rect, text, text_width, wrap};
 
 /// A measured value with its interval.
@@ -46,7 +46,7 @@ pub enum Style {
 pub struct ComparisonRow {
     label: String,
     values: Vec<Option<Estimate>>,
-    printed: Option<f64>,
+    reported: Option<f64>,
     strong: bool,
 }
 
@@ -69,9 +69,9 @@ impl ComparisonRow {
         }
     }
 
-    /// The same row with the printed value.
-    pub fn printed(mut self, value: f64) -> Self {
-        self.printed = Some(value);
+    /// The same row with the reported value.
+    pub fn reported(mut self, value: f64) -> Self {
+        self.reported = Some(value);
         self
     }
 
@@ -82,14 +82,14 @@ impl ComparisonRow {
     }
 }
 
-/// Rows with values, intervals and printed values, as bars or as dots with whiskers.
+/// Rows with values, intervals and reported values, as bars or as dots with whiskers.
 ///
 /// ```
 /// use hw_report::plots::{Axis, Comparison, ComparisonRow, Estimate, Plot, Style};
 /// let chart = Comparison::new(Style::Dots, Axis::new("test accuracy").percent())
 ///     .whiskers("95 % interval")
-///     .row(ComparisonRow::new("bn-cnn", Some(Estimate::interval(0.991, 0.989, 0.993))).printed(0.9922))
-///     .row(ComparisonRow::new("LeNet-5", None).printed(0.9905));
+///     .row(ComparisonRow::new("bn-cnn", Some(Estimate::interval(0.991, 0.989, 0.993))).reported(0.9922))
+///     .row(ComparisonRow::new("LeNet-5", None).reported(0.9905));
 /// assert!(chart.draw(350.0).body().contains("not run"));
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -138,12 +138,12 @@ impl Comparison {
 
     fn fit(&self) -> Option<Fitted> {
         let ends = self.estimates().flat_map(|e| [e.value, e.low, e.high]);
-        let printed = self.rows.iter().filter_map(|row| row.printed);
+        let reported = self.rows.iter().filter_map(|row| row.reported);
         match self.style {
-            Style::Dots => self.axis.fit_padded(ends.chain(printed), 0.06),
+            Style::Dots => self.axis.fit_padded(ends.chain(reported), 0.06),
             Style::Bars => {
                 let values: Vec<f64> = ends
-                    .chain(printed)
+                    .chain(reported)
                     .filter(|&v| self.axis.shows(v))
                     .collect();
                 let low = values.iter().copied().fold(0.0, f64::min);
@@ -221,7 +221,7 @@ impl Comparison {
 
     fn legend(&self, width: f64) -> (Vec<Element>, f64) {
         let mut entries: Vec<(Sign, &str)> = Vec::new();
-        let has_printed = self.rows.iter().any(|row| row.printed.is_some());
+        let has_printed = self.rows.iter().any(|row| row.reported.is_some());
         if self.series.is_empty() && has_printed {
             entries.push((Sign::Mark(0), "ours"));
         }
@@ -229,7 +229,7 @@ impl Comparison {
             entries.push((Sign::Mark(index), name));
         }
         if has_printed {
-            entries.push((Sign::Diamond, "printed"));
+            entries.push((Sign::Diamond, "reported"));
         }
         if !self.whiskers.is_empty() && self.estimates().any(Estimate::has_interval) {
             entries.push((Sign::Whisker("s7 whisker".to_owned()), &self.whiskers));
@@ -257,10 +257,10 @@ impl Comparison {
             let y = first + at.pitch * index as f64;
             out.extend(self.draw_value(index, value.as_ref(), y, axis, at));
         }
-        if let Some(printed) = row.printed.filter(|&value| self.axis.shows(value)) {
+        if let Some(reported) = row.reported.filter(|&value| self.axis.shows(value)) {
             out.extend(placed(
                 axis,
-                printed,
+                reported,
                 |x| diamond(x, middle, 5.5),
                 middle,
                 at,
@@ -286,7 +286,7 @@ impl Comparison {
         if !self.axis.shows(estimate.value) {
             return out;
         }
-        let name = colour(index);
+        let name = color(index);
         if self.style == Style::Bars {
             let (zero, end) = (axis.at(0.0), axis.at(estimate.value));
             let (start, wide) = (zero.min(end), (end - zero).abs());
@@ -346,17 +346,11 @@ fn placed(
     if axis.holds(value) {
         return Some(mark(axis.at(value)));
     }
-    let (tip, base) = if axis.at(value) < at.left {
-        (at.left - 8.0, at.left - 1.0)
+    Some(if axis.at(value) < at.left {
+        arrow(at.left - 1.0, y, -7.0, "diamond")
     } else {
-        (at.right + 8.0, at.right + 1.0)
-    };
-    let mut data = PathData::new();
-    data.move_to(tip, y);
-    data.line_to(base, y - 4.0);
-    data.line_to(base, y + 4.0);
-    data.close();
-    Some(path(&data, "diamond"))
+        arrow(at.right + 1.0, y, 7.0, "diamond")
+    })
 }
 
 impl Plot for Comparison {
@@ -399,9 +393,9 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_was_not_run_says_so_and_keeps_its_printed_value() {
+    fn a_row_that_was_not_run_says_so_and_keeps_its_reported_value() {
         let chart = Comparison::new(Style::Dots, Axis::new("accuracy").percent())
-            .row(ComparisonRow::new("a", None).printed(0.99));
+            .row(ComparisonRow::new("a", None).reported(0.99));
         let svg = chart.draw(WIDE);
         assert!(svg.body().contains("not run") && svg.body().contains("diamond"));
     }

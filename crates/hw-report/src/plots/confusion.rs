@@ -207,10 +207,10 @@ impl ConfusionMatrix {
         ];
         for (index, name) in self.classes.iter().enumerate() {
             let name = ellipsis(name, at.label_size, 96.0);
-            let centre = at.cell * (index as f64 + 0.5);
-            let baseline = at.top + centre + at.label_size * 0.36;
+            let center = at.cell * (index as f64 + 0.5);
+            let baseline = at.top + center + at.label_size * 0.36;
             out.push(text(at.left - 6.0, baseline, &format!("end{font}"), &name));
-            let x = at.left + centre;
+            let x = at.left + center;
             out.push(if at.upright {
                 let place = format!(
                     "translate({} {}) rotate(-90)",

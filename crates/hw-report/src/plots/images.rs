@@ -1,11 +1,11 @@
 //! A grid of example images, each with its caption.
 
 use super::{Plot, SMALL, no_data, usable};
-use crate::document::BadgeKind;
-use crate::svg::{Element, PathData, Svg, path, rect, text, wrap};
+use crate::badge::BadgeKind;
+use crate::svg::{Element, Svg, number, rect, text, wrap};
 use base64::Engine as _;
 
-/// A grey image with a caption.
+/// A gray image with a caption.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GridImage {
     /// `height * width` pixels, row by row; 255 is full ink, as in MNIST.
@@ -165,33 +165,18 @@ impl ImageGrid {
     }
 }
 
-/// A verdict's sign in a disc centred on a corner.
+/// A verdict's sign in a disc centered on a corner.
 fn sign(verdict: BadgeKind, x: f64, y: f64) -> [Element; 2] {
-    let (series, strokes): (&str, &[&[(f64, f64)]]) = match verdict {
-        BadgeKind::Good => ("s3", &[&[(-3.5, 0.0), (-1.0, 3.0), (3.5, -3.0)]]),
-        BadgeKind::Bad => (
-            "s2",
-            &[&[(-3.0, -3.0), (3.0, 3.0)], &[(-3.0, 3.0), (3.0, -3.0)]],
-        ),
-        BadgeKind::Neutral => (
-            "s1",
-            &[&[(-3.5, -1.5), (3.5, -1.5)], &[(-3.5, 1.5), (3.5, 1.5)]],
-        ),
-        BadgeKind::Muted => ("s7", &[&[(-3.5, 0.0), (3.5, 0.0)]]),
-    };
-    let mut data = PathData::new();
-    for stroke in strokes {
-        for (index, (dx, dy)) in stroke.iter().enumerate() {
-            if index == 0 {
-                data.move_to(x + dx, y + dy);
-            } else {
-                data.line_to(x + dx, y + dy);
-            }
-        }
-    }
-    let class = format!("{series} ring");
-    let disc = crate::svg::circle(x, y, 7.5, &class).attr("stroke-width", "1.5");
-    [disc, path(&data, &format!("{series} line"))]
+    let class = verdict.class();
+    let disc = crate::svg::circle(x, y, 7.5, &format!("{class} ring")).attr("stroke-width", "1.5");
+    let stroke = Element::new("path")
+        .class(&format!("{class} line"))
+        .attr("d", verdict.stroke())
+        .attr(
+            "transform",
+            &format!("translate({} {})", number(x - 6.0), number(y - 6.0)),
+        );
+    [disc, stroke]
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::{Plot, SMALL, no_data, usable};
 use crate::format;
 use crate::svg::{Element, PathData, Svg, path, rect, text, text_width, wrap};
 
-/// What a layer does; decides its colour.
+/// What a layer does; decides its color.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LayerKind {
     /// The image or the answer.
@@ -16,7 +16,7 @@ pub enum LayerKind {
     /// Affine, fully connected.
     Dense,
     /// Normalisation.
-    Normalisation,
+    Normalization,
     /// Activation, dropout, softmax.
     Activation,
 }
@@ -28,7 +28,7 @@ impl LayerKind {
             Self::Convolution => "s1",
             Self::Pooling => "s6",
             Self::Dense => "s3",
-            Self::Normalisation => "s5",
+            Self::Normalization => "s5",
         }
     }
 }
@@ -153,17 +153,17 @@ impl Plot for LayerDiagram {
         for (row, layers) in self.layers.chunks(columns).enumerate() {
             let mut lines = 0;
             for (column, layer) in layers.iter().enumerate() {
-                let centre = pitch * (column as f64 + 0.5);
+                let center = pitch * (column as f64 + 0.5);
                 if row + column > 0 {
                     // A row that goes on from the one above starts with an arrow at the edge.
-                    let x = (centre - pitch / 2.0).max(7.0);
+                    let x = (center - pitch / 2.0).max(7.0);
                     out.push(arrow(x, top + PICTURE / 2.0));
                 }
-                out.extend(picture(layer, centre, top + PICTURE / 2.0, largest));
+                out.extend(picture(layer, center, top + PICTURE / 2.0, largest));
                 let captions = layer.captions(pitch - 6.0);
                 for (line, (class, words)) in captions.iter().enumerate() {
                     let y = top + PICTURE + 14.0 + LINE * line as f64;
-                    out.push(text(centre, y, class, words));
+                    out.push(text(center, y, class, words));
                 }
                 lines = lines.max(captions.len());
             }

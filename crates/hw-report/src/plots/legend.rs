@@ -1,7 +1,8 @@
 //! A legend in rows above a plot, for where labels at the data have no room.
 
-use super::{SMALL, diamond, mark};
-use crate::svg::{Element, ellipsis, line, text, text_width};
+use super::{SMALL, diamond, mark, verdict_mark};
+use crate::badge::BadgeKind;
+use crate::svg::{Element, ellipsis, line, rect, text, text_width};
 
 /// What a legend entry's sign looks like.
 pub(super) enum Sign {
@@ -9,10 +10,14 @@ pub(super) enum Sign {
     Line(String),
     /// The mark of this series.
     Mark(usize),
-    /// The hollow diamond of printed values.
+    /// The hollow diamond of reported values.
     Diamond,
     /// A short whisker; its classes.
     Whisker(String),
+    /// The mark of a value with this verdict.
+    Verdict(BadgeKind),
+    /// A patch of an area; its class.
+    Area(&'static str),
 }
 
 const SIGN: f64 = 22.0;
@@ -38,6 +43,8 @@ pub(super) fn legend(
             Sign::Line(class) => line(x, y, x + 16.0, y, class),
             Sign::Whisker(class) => line(x, y, x + 16.0, y, class),
             Sign::Mark(index) => mark(*index, x + 8.0, y, 4.5),
+            Sign::Verdict(kind) => verdict_mark(*kind, x + 8.0, y, 4.5),
+            Sign::Area(class) => rect(x, y - 5.0, 16.0, 10.0, class),
             Sign::Diamond => diamond(x + 8.0, y, 5.0),
         });
         out.push(text(x + SIGN, y + 4.0, "small quiet", &label));

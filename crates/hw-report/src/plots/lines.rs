@@ -2,8 +2,10 @@
 
 use super::axis::{Axis, Fitted};
 use super::legend::{ROW, Sign, legend};
-use super::{Plot, SMALL, colour, mark, no_data, spread_apart, usable};
-use crate::svg::{Element, PathData, Svg, circle, clipped, ellipsis, line, path, text, text_width};
+use super::{Plot, SMALL, color, mark, no_data, spread_apart, usable};
+use crate::svg::{
+    Element, PathData, Svg, bold_width, circle, clipped, ellipsis, line, path, text, text_width,
+};
 
 /// A point of a [`Series`]; `low..=high` is the band around it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,7 +35,8 @@ pub struct Series {
     label: String,
     points: Vec<Point>,
     dashed: bool,
-    colour: Option<usize>,
+    color: Option<usize>,
+    bars: bool,
 }
 
 impl Series {
@@ -54,7 +57,8 @@ impl Series {
             label: label.into(),
             points: points.into_iter().collect(),
             dashed: false,
-            colour: None,
+            color: None,
+            bars: false,
         }
     }
 
@@ -84,9 +88,16 @@ impl Series {
         self
     }
 
-    /// The same line in the `index`-th colour of the palette instead of the one of its position.
-    pub fn colour(mut self, index: usize) -> Self {
-        self.colour = Some(index);
+    /// The same line with an error bar at each point instead of the band: for the few sizes of a
+    /// learning curve. Lines with error bars stand a few pixels apart where they share an x.
+    pub fn error_bars(mut self) -> Self {
+        self.bars = true;
+        self
+    }
+
+    /// The same line in the `index`-th color of the palette instead of the one of its position.
+    pub fn color(mut self, index: usize) -> Self {
+        self.color = Some(index);
         self
     }
 }
@@ -117,9 +128,26 @@ fn summary(values: &[f64], band: Band) -> (f64, f64, f64) {
 /// let seeds = [vec![0.96, 0.985, 0.99], vec![0.95, 0.984, 0.991]];
 /// let chart = LineChart::new(Axis::new("epoch").unit(Unit::Whole), Axis::new("accuracy").percent())
 ///     .series(Series::over_seeds("test", &seeds, Band::MinMax))
-///     .reference("printed", 0.9922)
+///     .reference("reported", 0.9922)
 ///     .mark(3.0, "best epoch");
 /// assert!(chart.draw(720.0).body().contains("best epoch"));
+/// ```
+///
+/// A learning curve by size: the number of training images on a logarithmic axis, an interval at
+/// each size, and the reported difference as a dashed line.
+///
+/// ```
+/// use hw_report::plots::{Axis, LineChart, Plot, Point, Series, Unit};
+/// let sizes = [1000.0, 10_000.0, 60_000.0];
+/// let points = sizes.map(|x| Point { x, y: 2.0, low: 1.5, high: 2.5 });
+/// let chart = LineChart::new(
+///     Axis::new("training images").unit(Unit::Count).log().ticks(sizes),
+///     Axis::new("difference, points").signed(),
+/// )
+/// .series(Series::with_band("with batch norm", points).error_bars())
+/// .baseline(0.0)
+/// .reference("reported", 1.58);
+/// assert!(chart.draw(350.0).body().contains("reported +1.58"));
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct LineChart {
@@ -127,6 +155,7 @@ pub struct LineChart {
     y: Axis,
     series: Vec<Series>,
     references: Vec<(String, f64)>,
+    baseline: Option<f64>,
     marks: Vec<(f64, String)>,
 }
 
@@ -138,6 +167,7 @@ impl LineChart {
             y,
             series: Vec::new(),
             references: Vec::new(),
+            baseline: None,
             marks: Vec::new(),
         }
     }
@@ -148,9 +178,15 @@ impl LineChart {
         self
     }
 
-    /// Adds a dashed horizontal line at a value to compare with, such as the printed one.
+    /// Adds a dashed horizontal line at a value to compare with, such as the reported one.
     pub fn reference(mut self, label: impl Into<String>, y: f64) -> Self {
         self.references.push((label.into(), y));
+        self
+    }
+
+    /// Draws a solid line at the value that means "no difference", and keeps it in sight.
+    pub fn baseline(mut self, y: f64) -> Self {
+        self.baseline = Some(y);
         self
     }
 
@@ -181,9 +217,8 @@ impl LineChart {
             .x
             .fit_padded(xs.chain(self.marks.iter().map(|mark| mark.0)), 0.015)?;
         let ys = shown().flat_map(|point| [point.y, point.low, point.high]);
-        let y = self
-            .y
-            .fit(ys.chain(self.references.iter().map(|reference| reference.1)))?;
+        let lines = self.references.iter().map(|reference| reference.1);
+        let y = self.y.fit(ys.chain(lines).chain(self.baseline))?;
         Some((x, y))
     }
 
@@ -263,6 +298,9 @@ impl Plot for LineChart {
         out.extend(y.left(left, right, label_y));
         out.extend(x.bottom(bottom, top));
         out.extend(self.draw_marks(&x, &layout));
+        if let Some(zero) = self.baseline.filter(|&at| self.y.shows(at) && y.holds(at)) {
+            out.push(line(left, y.at(zero), right, y.at(zero), "axis"));
+        }
         let lines = (0..self.series.len()).flat_map(|index| self.draw_line(index, &x, &y));
         let area = (
             left - 6.0,
@@ -295,70 +333,106 @@ fn direct_labels(labels: &[&str], width: f64) -> bool {
 }
 
 fn widest(labels: &[&str]) -> f64 {
-    let widths = labels.iter().map(|label| text_width(label, SMALL));
+    let widths = labels.iter().map(|label| bold_width(label, SMALL));
     widths.fold(0.0, f64::max)
 }
 
 impl LineChart {
-    fn colour(&self, index: usize) -> usize {
-        self.series[index].colour.unwrap_or(index)
+    /// The place of a series' color in the palette.
+    fn hue(&self, index: usize) -> usize {
+        self.series[index].color.unwrap_or(index)
     }
 
     fn line_class(&self, index: usize) -> String {
         let dash = match () {
             () if self.series[index].dashed => " dash",
-            // The palette has seven colours; beyond, the same colours come dotted.
-            () if self.colour(index) >= 7 => " dots",
+            // The palette has seven colors; beyond, the same colors come dotted.
+            () if self.hue(index) >= 7 => " dots",
             () => "",
         };
-        format!("{} line{dash}", colour(self.colour(index)))
+        format!("{} line{dash}", color(self.hue(index)))
     }
 
     fn draw_line(&self, index: usize, x: &Fitted, y: &Fitted) -> Vec<Element> {
         let series = &self.series[index];
         let (mut line, mut band) = (PathData::new(), PathData::new());
+        let mut bars = PathData::new();
         let mut dots = Vec::new();
         let few = series.points.len() <= 12;
+        let aside = self.aside(index);
         for run in self.runs(series) {
             let run = thin(run, 800);
             for (step, point) in run.iter().enumerate() {
-                let (px, py) = (x.at(point.x), y.at(point.y));
+                let (px, py) = (x.at(point.x) + aside, y.at(point.y));
                 if step == 0 {
                     line.move_to(px, py);
                 } else {
                     line.line_to(px, py);
                 }
                 if few || run.len() == 1 {
-                    dots.push(mark(self.colour(index), px, py, 3.5));
+                    dots.push(mark(self.hue(index), px, py, 3.5));
                 }
             }
-            if run.iter().any(|point| point.low < point.high) {
+            if series.bars {
+                for point in run.iter().filter(|point| point.low < point.high) {
+                    self.add_bar(&mut bars, point, x.at(point.x) + aside, y);
+                }
+            } else if run.iter().any(|point| point.low < point.high) {
                 self.add_band(&mut band, &run, x, y);
             }
         }
         let mut out = Vec::new();
         if !band.is_empty() {
-            out.push(path(&band, &format!("{} band", colour(self.colour(index)))));
+            out.push(path(&band, &format!("{} band", color(self.hue(index)))));
         }
         out.push(path(&line, &self.line_class(index)));
+        if !bars.is_empty() {
+            let class = format!("{} whisker", color(self.hue(index)));
+            out.push(path(&bars, &class));
+        }
         out.extend(dots);
         out.extend(self.rings(index, x, y));
         out
     }
 
+    /// How many pixels a series with error bars stands beside its place, so that the bars of
+    /// several do not cover each other.
+    fn aside(&self, index: usize) -> f64 {
+        if !self.series[index].bars {
+            return 0.0;
+        }
+        let with_bars = |series: &[Series]| series.iter().filter(|series| series.bars).count();
+        let (before, all) = (with_bars(&self.series[..index]), with_bars(&self.series));
+        // Beyond a handful, they would wander off their place.
+        let step = (20.0 / all as f64).min(7.0);
+        step * (before as f64 - (all as f64 - 1.0) / 2.0)
+    }
+
+    fn add_bar(&self, bars: &mut PathData, point: &Point, px: f64, y: &Fitted) {
+        let ends = [point.low, point.high].map(|end| self.edge(end, point, y));
+        bars.move_to(px, ends[0]);
+        bars.line_to(px, ends[1]);
+        for end in ends {
+            bars.move_to(px - 3.5, end);
+            bars.line_to(px + 3.5, end);
+        }
+    }
+
+    /// Where an end of a band is. On a logarithmic axis it may lie below zero: it is then drawn
+    /// to the edge.
+    fn edge(&self, value: f64, point: &Point, y: &Fitted) -> f64 {
+        if self.y.shows(value) {
+            y.at(value)
+        } else if value < point.y {
+            y.at(point.y) + 4000.0
+        } else {
+            y.at(point.y)
+        }
+    }
+
     fn add_band(&self, band: &mut PathData, run: &[Point], x: &Fitted, y: &Fitted) {
-        // On a logarithmic axis a band may reach below zero: it is then drawn to the edge.
-        let edge = |value: f64, point: &Point| {
-            if self.y.shows(value) {
-                y.at(value)
-            } else if value < point.y {
-                y.at(point.y) + 4000.0
-            } else {
-                y.at(point.y)
-            }
-        };
         for (step, point) in run.iter().enumerate() {
-            let (px, py) = (x.at(point.x), edge(point.high, point));
+            let (px, py) = (x.at(point.x), self.edge(point.high, point, y));
             if step == 0 {
                 band.move_to(px, py);
             } else {
@@ -366,20 +440,20 @@ impl LineChart {
             }
         }
         for point in run.iter().rev() {
-            band.line_to(x.at(point.x), edge(point.low, point));
+            band.line_to(x.at(point.x), self.edge(point.low, point, y));
         }
         band.close();
     }
 
     /// Rings where a marked place meets a line.
     fn rings(&self, index: usize, x: &Fitted, y: &Fitted) -> Vec<Element> {
-        let class = format!("{} ring", colour(self.colour(index)));
-        let series = &self.series[index];
+        let class = format!("{} ring", color(self.hue(index)));
+        let (series, aside) = (&self.series[index], self.aside(index));
         let marked = |point: &&Point| self.marks.iter().any(|mark| mark.0 == point.x);
         let points = series.points.iter().filter(|point| self.shows(point));
         points
             .filter(marked)
-            .map(|point| circle(x.at(point.x), y.at(point.y), 4.5, &class))
+            .map(|point| circle(x.at(point.x) + aside, y.at(point.y), 4.5, &class))
             .collect()
     }
 
@@ -393,9 +467,9 @@ impl LineChart {
             let px = x.at(*at);
             let label = ellipsis(label, SMALL, layout.right - layout.left);
             let half = text_width(&label, SMALL) / 2.0;
-            let centre = px.min(layout.right - half).max(layout.left + half);
+            let center = px.min(layout.right - half).max(layout.left + half);
             out.push(line(px, layout.top, px, layout.bottom, "guide"));
-            out.push(text(centre, layout.top - 7.0, "small mid quiet", &label));
+            out.push(text(center, layout.top - 7.0, "small mid quiet", &label));
         }
         out
     }
@@ -410,7 +484,7 @@ impl LineChart {
             let words = format!("{label} {}", self.y.write(*value));
             let words = ellipsis(&words, SMALL, layout.right - layout.left);
             let (left, baseline, anchor) = self.quiet_spot(py, &words, x, y, layout);
-            out.push(line(layout.left, py, layout.right, py, "printed"));
+            out.push(line(layout.left, py, layout.right, py, "reported"));
             out.push(text(
                 left,
                 baseline,
@@ -443,11 +517,21 @@ impl LineChart {
             } else {
                 anchor - wide
             };
-            let points = self.series.iter().flat_map(|series| &series.points);
-            let inside = points.filter(|point| self.shows(point)).filter(|point| {
-                let (px, py) = (x.at(point.x), y.at(point.y));
-                (from - 8.0..from + wide + 8.0).contains(&px)
-                    && (baseline - 16.0..baseline + 7.0).contains(&py)
+            let inside = self.series.iter().enumerate().flat_map(|(index, series)| {
+                let (bars, aside) = (series.bars, self.aside(index));
+                let points = series.points.iter().filter(|point| self.shows(point));
+                points.filter(move |point| {
+                    let px = x.at(point.x) + aside;
+                    let ends = if bars {
+                        [point.high, point.low]
+                    } else {
+                        [point.y; 2]
+                    };
+                    let [top, bottom] = ends.map(|end| self.edge(end, point, y));
+                    (from - 8.0..from + wide + 8.0).contains(&px)
+                        && top < baseline + 7.0
+                        && bottom > baseline - 16.0
+                })
             });
             let outside = baseline - 10.0 < layout.top || baseline > layout.bottom;
             inside.count() + if outside { 1_000_000 } else { 0 }
@@ -473,7 +557,7 @@ impl LineChart {
         let placed = spread_apart(&wanted, 15.0, layout.top, layout.bottom);
         let mut out = Vec::new();
         for (((index, point), from), to) in ends.iter().zip(wanted).zip(placed) {
-            let px = x.at(point.x).clamp(layout.left, layout.right);
+            let px = (x.at(point.x) + self.aside(*index)).clamp(layout.left, layout.right);
             if (to - from).abs() > 3.0 || layout.right - px > 12.0 {
                 let mut leader = PathData::new();
                 leader.move_to(px + 4.0, from);
@@ -481,7 +565,7 @@ impl LineChart {
                 leader.line_to(layout.right + 8.0, to);
                 out.push(path(&leader, "leader"));
             }
-            let class = format!("{} small bold label", colour(self.colour(*index)));
+            let class = format!("{} small bold label", color(self.hue(*index)));
             let label = &self.series[*index].label;
             out.push(text(layout.right + 10.0, to + 4.0, &class, label));
         }

@@ -7,6 +7,7 @@ mod axis;
 mod cloud;
 mod comparison;
 mod confusion;
+mod forest;
 mod images;
 mod layers;
 mod legend;
@@ -19,6 +20,7 @@ pub use axis::{Axis, Unit};
 pub use cloud::Cloud;
 pub use comparison::{Comparison, ComparisonRow, Estimate, Style};
 pub use confusion::{Confusion, ConfusionMatrix};
+pub use forest::{Forest, ForestAxis, ForestRow};
 pub use images::{GridImage, ImageGrid};
 pub use layers::{Layer, LayerDiagram, LayerKind};
 pub use lines::{Band, LineChart, Point, Series};
@@ -26,6 +28,7 @@ pub use reliability::{Bin, Reliability};
 pub use scatter::{Scatter, ScatterPoint};
 pub use shares::ShareMatrix;
 
+use crate::badge::BadgeKind;
 use crate::svg::{Element, PathData, Svg, path, rect, text};
 
 /// The width of a drawing for a page, in CSS pixels.
@@ -51,8 +54,8 @@ fn plottable(value: f64) -> bool {
     value.abs() < 1e150
 }
 
-/// The class of the `index`-th colour; after seven, colours repeat.
-fn colour(index: usize) -> String {
+/// The class of the `index`-th color; after seven, colors repeat.
+fn color(index: usize) -> String {
     format!("s{}", index % 7 + 1)
 }
 
@@ -72,39 +75,56 @@ fn no_data(width: f64, height: f64) -> Svg {
     Svg::new(width, height, [frame, words])
 }
 
-/// The sign of a printed value: a hollow diamond.
+/// The sign of a reported value: a hollow diamond.
 fn diamond(x: f64, y: f64, radius: f64) -> Element {
-    let mut data = PathData::new();
-    data.move_to(x, y - radius);
-    data.line_to(x + radius, y);
-    data.line_to(x, y + radius);
-    data.line_to(x - radius, y);
-    data.close();
-    path(&data, "diamond")
+    let corners = [
+        (x, y - radius),
+        (x + radius, y),
+        (x, y + radius),
+        (x - radius, y),
+    ];
+    path(&PathData::polygon(corners), "diamond")
 }
 
-/// The sign of the `index`-th series: shape as well as colour tells them apart.
+/// The sign of the `index`-th series: shape as well as color tells them apart.
 fn mark(index: usize, x: f64, y: f64, radius: f64) -> Element {
-    let class = format!("{} mark", colour(index));
-    let polygon = |corners: &[(f64, f64)]| {
-        let mut data = PathData::new();
-        for (corner, (dx, dy)) in corners.iter().enumerate() {
-            let (x, y) = (x + dx * radius, y + dy * radius);
-            if corner == 0 {
-                data.move_to(x, y);
-            } else {
-                data.line_to(x, y);
-            }
-        }
-        data.close();
-        path(&data, &class)
+    shape(index, x, y, radius, &format!("{} mark", color(index)))
+}
+
+/// The sign of a measured value with a verdict: no two verdicts share a shape.
+fn verdict_mark(kind: BadgeKind, x: f64, y: f64, radius: f64) -> Element {
+    let (index, look) = match kind {
+        BadgeKind::Good => (0, "point"),
+        BadgeKind::Bad => (1, "point"),
+        BadgeKind::Neutral => (2, "point"),
+        BadgeKind::Undecidable => (3, "point"),
+        BadgeKind::TooSmall => (0, "ring"),
+        BadgeKind::Muted => (1, "ring"),
     };
-    match index % 4 {
-        0 => crate::svg::circle(x, y, radius, &class),
-        1 => polygon(&[(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)]),
-        2 => polygon(&[(0.0, -1.2), (1.1, 0.8), (-1.1, 0.8)]),
-        _ => polygon(&[(0.0, 1.2), (1.1, -0.8), (-1.1, -0.8)]),
-    }
+    // An outline adds half its width to a hollow shape.
+    let radius = if look == "ring" { radius - 0.5 } else { radius };
+    shape(index, x, y, radius, &format!("{} {look}", kind.class()))
+}
+
+/// Circle, square, triangle and triangle upside down in turn.
+fn shape(index: usize, x: f64, y: f64, radius: f64, class: &str) -> Element {
+    let corners: &[(f64, f64)] = match index % 4 {
+        0 => return crate::svg::circle(x, y, radius, class),
+        1 => &[(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)],
+        2 => &[(0.0, -1.2), (1.1, 0.8), (-1.1, 0.8)],
+        _ => &[(0.0, 1.2), (1.1, -0.8), (-1.1, -0.8)],
+    };
+    let corners = corners
+        .iter()
+        .map(|(dx, dy)| (x + dx * radius, y + dy * radius));
+    path(&PathData::polygon(corners), class)
+}
+
+/// An arrow that stands at an edge for a value beyond it; `reach` is its length, negative to the
+/// left.
+fn arrow(edge: f64, y: f64, reach: f64, class: &str) -> Element {
+    let corners = [(edge + reach, y), (edge, y - 4.0), (edge, y + 4.0)];
+    path(&PathData::polygon(corners), class)
 }
 
 /// Moves positions apart until neighbours are at least `gap` apart, keeping their order and, where
@@ -113,7 +133,7 @@ fn spread_apart(wanted: &[f64], gap: f64, low: f64, high: f64) -> Vec<f64> {
     let mut order: Vec<usize> = (0..wanted.len()).collect();
     order.sort_by(|&a, &b| wanted[a].total_cmp(&wanted[b]).then(a.cmp(&b)));
     let mut placed = wanted.to_vec();
-    // Overlapping labels form clusters; a cluster sits centred over what its members wanted.
+    // Overlapping labels form clusters; a cluster sits centered over what its members wanted.
     let mut clusters: Vec<(f64, usize)> = Vec::new();
     for &index in &order {
         clusters.push((wanted[index], 1));
@@ -123,15 +143,15 @@ fn spread_apart(wanted: &[f64], gap: f64, low: f64, high: f64) -> Vec<f64> {
                 break;
             }
             let total = (n + m) as f64;
-            let centre = (before * n as f64 + after * m as f64) / total;
+            let center = (before * n as f64 + after * m as f64) / total;
             clusters.truncate(clusters.len() - 2);
-            clusters.push((centre, n + m));
+            clusters.push((center, n + m));
         }
     }
     let mut stacked = clusters
         .into_iter()
-        .flat_map(|(centre, count)| {
-            let first = centre - gap * (count as f64 - 1.0) / 2.0;
+        .flat_map(|(center, count)| {
+            let first = center - gap * (count as f64 - 1.0) / 2.0;
             (0..count).map(move |step| first + gap * step as f64)
         })
         .collect::<Vec<f64>>();

@@ -12,7 +12,7 @@ pub struct ScatterPoint {
     x: f64,
     y: f64,
     series: usize,
-    printed: bool,
+    reported: bool,
 }
 
 impl ScatterPoint {
@@ -23,7 +23,7 @@ impl ScatterPoint {
             x,
             y,
             series: 0,
-            printed: false,
+            reported: false,
         }
     }
 
@@ -33,9 +33,9 @@ impl ScatterPoint {
         self
     }
 
-    /// The same point as a printed, not a measured one: a hollow diamond, never on the front.
-    pub fn printed(mut self) -> Self {
-        self.printed = true;
+    /// The same point as a reported, not a measured one: a hollow diamond, never on the front.
+    pub fn reported(mut self) -> Self {
+        self.reported = true;
         self
     }
 }
@@ -97,7 +97,7 @@ impl Scatter {
 
     fn legend(&self, width: f64) -> (Vec<Element>, f64) {
         let mut entries: Vec<(Sign, &str)> = Vec::new();
-        let has_printed = self.shown().any(|point| point.printed);
+        let has_printed = self.shown().any(|point| point.reported);
         if self.series.is_empty() && has_printed {
             entries.push((Sign::Mark(0), "ours"));
         }
@@ -105,7 +105,7 @@ impl Scatter {
             entries.push((Sign::Mark(index), name));
         }
         if has_printed {
-            entries.push((Sign::Diamond, "printed"));
+            entries.push((Sign::Diamond, "reported"));
         }
         if self.front {
             entries.push((
@@ -147,7 +147,7 @@ impl Plot for Scatter {
         };
         out.extend(draw_labels(&places, &area));
         for place in &places {
-            out.push(if place.printed {
+            out.push(if place.reported {
                 diamond(place.x, place.y, 5.5)
             } else {
                 mark(place.series, place.x, place.y, 5.0)
@@ -160,7 +160,7 @@ impl Plot for Scatter {
 impl Scatter {
     /// The front as steps: what is reached at least at each cost.
     fn front_line(&self, x: &Fitted, y: &Fitted, right: f64) -> PathData {
-        let mut points: Vec<&ScatterPoint> = self.shown().filter(|point| !point.printed).collect();
+        let mut points: Vec<&ScatterPoint> = self.shown().filter(|point| !point.reported).collect();
         points.sort_by(|a, b| a.x.total_cmp(&b.x).then(b.y.total_cmp(&a.y)));
         let mut data = PathData::new();
         let mut best = f64::NEG_INFINITY;
@@ -191,7 +191,7 @@ struct Place {
     y: f64,
     label: String,
     series: usize,
-    printed: bool,
+    reported: bool,
 }
 
 impl Place {
@@ -201,7 +201,7 @@ impl Place {
             y: y.at(point.y),
             label: ellipsis(&point.label, SMALL, 150.0),
             series: point.series,
-            printed: point.printed,
+            reported: point.reported,
         }
     }
 }
@@ -337,7 +337,7 @@ mod tests {
                 y: 150.0 + f64::from(index % 3) * 5.0,
                 label: format!("model number {index}"),
                 series: 0,
-                printed: false,
+                reported: false,
             })
             .collect();
         let edge = Area {

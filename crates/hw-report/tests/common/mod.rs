@@ -1,10 +1,10 @@
 //! Hostile text, and documents that hold it everywhere a text can stand.
 #![allow(dead_code)] // each test file uses its part
 
-use hw_report::plots::{Axis, LineChart, Series};
+use hw_report::plots::{Axis, Estimate, ForestAxis, ForestRow, LineChart, Series};
 use hw_report::{
-    Align, BadgeKind, Block, Cell, Column, Document, Figure, KeyFigure, Notice, NoticeKind, Row,
-    RowKind, Section, Table, Text,
+    Align, Answer, BadgeKind, Block, Cell, Column, Document, Figure, KeyFigure, Notice, NoticeKind,
+    Row, RowKind, Section, Table, Text,
 };
 use proptest::prelude::*;
 
@@ -76,16 +76,29 @@ pub(crate) fn document(words: &[String]) -> Document {
         vec![Column::text(word()), Column::number(word()).unit(word())],
     )
     .with_id(word())
+    .scale(line())
     .row(vec![Cell::new(line()).detail(line()), Cell::new(word())])
     .note(line());
     table.columns[1].align = Align::Center;
+    let row = ForestRow::new(word(), BadgeKind::TooSmall)
+        .reported(1.58, 2)
+        .ours(Estimate::interval(4.0, 3.6, 4.4));
+    let axis = ForestAxis::new(word(), word()).fit([&row]);
+    table.columns[1].figure = Some(axis.heading());
+    let drawn = Cell::new(word())
+        .figure(axis.cell(&row))
+        .figure(axis.cell(&row).captioned());
+    let folded = vec![Block::Paragraph(line()), Block::Figure(figure.clone())];
+    table
+        .rows
+        .push(Row::new(vec![line().into(), drawn]).details(line(), folded));
     for (kind, count) in [
         (RowKind::Header, 1),
         (RowKind::Header, 2),
-        (RowKind::Emphasised, 4),
+        (RowKind::Emphasized, 4),
     ] {
         let cells = vec![Cell::new(line()); count];
-        table.rows.push(Row { cells, kind });
+        table.rows.push(Row::new(cells).kind(kind));
     }
     let items = vec![line(), Text::from(word())];
     let list = |ordered| Block::List {
@@ -94,6 +107,11 @@ pub(crate) fn document(words: &[String]) -> Document {
     };
     let blocks = vec![
         Block::Paragraph(line()),
+        Block::Answer(
+            Answer::new(BadgeKind::ALL.map(|kind| (kind, 1)))
+                .title(line())
+                .note(line()),
+        ),
         Block::notice(NoticeKind::Warning, line()),
         Block::Table(table),
         Block::Figure(figure.clone()),

@@ -96,12 +96,13 @@ export async function open(browser, address, options = {}) {
  * @param {[number, number][][]} strokes
  */
 export async function draw(page, strokes) {
-  const paper = await page.locator("#paper").boundingBox();
-  if (!paper) throw new Error("there is no paper");
   const before = Number(await page.locator("#text").getAttribute("data-strokes"));
   for (const places of strokes) {
     const [first, ...rest] = places;
     if (!first) continue;
+    // Anew for each stroke: what is read meanwhile may move the paper.
+    const paper = await page.locator("#paper").boundingBox();
+    if (!paper) throw new Error("there is no paper");
     await page.mouse.move(paper.x + first[0], paper.y + first[1]);
     await page.mouse.down();
     for (const [x, y] of rest) await page.mouse.move(paper.x + x, paper.y + y);

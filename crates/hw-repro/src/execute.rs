@@ -700,6 +700,25 @@ mod tests {
             .map(|(job, _)| job.decl.id.as_str())
             .collect();
         assert_eq!(more, ["a", "equal"]);
+        // Nor does a run that was cut, one shorter than the paper's, or a rate at the edge of its grid.
+        let small = |change: fn(&mut JobResult)| {
+            let mut results = one_seed(true);
+            change(
+                results
+                    .iter_mut()
+                    .find(|job| job.decl.id == "equal")
+                    .unwrap(),
+            );
+            match judge(&results)[0].parts[0].verdict.clone() {
+                Verdict::TooSmall { reason } => reason,
+                other => panic!("{other:?}"),
+            }
+        };
+        let cut = small(|job| job.seeds[0].plateau = hw_train::Plateau::Cut);
+        assert!(cut.contains("still learning"), "{cut}");
+        let short = small(|job| job.epochs -= 1);
+        assert!(short.contains("still learning"), "{short}");
+        assert!(small(|job| job.edge = true).contains("edge"));
         // Glyphs decide nothing, however many seeds.
         let judged = judge(&one_seed(false));
         let verdict = &judged[0].parts[0].verdict;

@@ -326,7 +326,7 @@ Examples:
   hw train --model lenet5 --dataset emnist-balanced --epochs 50 --patience 5 --out runs/balanced
   hw train --config runs/first/config.json --seed 2 --out runs/second
   hw train --model bn-cnn --dataset mnist --teacher runs/large --augment standard \\
-      --augment-cycle 20 --epochs 200 --out runs/taught
+      --augment-cycle 20 --epochs 200 --out runs/distilled
   hw train --resume runs/first
 
 Ctrl-C stops at the next step with everything saved; --resume goes on to the same bits as if it had
@@ -344,7 +344,7 @@ pub(crate) struct TrainArgs {
     /// Go on with the run in this folder, as it was configured
     #[arg(long, value_name = "DIR", conflicts_with_all = ["RunArgs", "EmnistArg", "out"])]
     pub(crate) resume: Option<PathBuf>,
-    /// Save a safe point at least this often within an epoch; 0 for after every step
+    /// Write a checkpoint at least this often within an epoch; 0 for after every step
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub(crate) checkpoint_every: u64,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! A flag that asks long work to stop at its next safe point.
+//! A flag that asks long work to stop at the next step that can be resumed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

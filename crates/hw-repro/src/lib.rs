@@ -35,6 +35,8 @@ mod data;
 mod estimate;
 mod execute;
 mod jobs;
+#[cfg(test)]
+mod kept;
 mod measure;
 mod progress;
 mod scale;

@@ -350,8 +350,8 @@ fn a_teacher_is_learned_from_or_refused_in_one_line() {
     let place = |name: &str| out.path().join(name);
     let train = "train --model ann --dataset glyphs:digits --limit 100 --epochs 1 --out {}";
     succeeded(&run(train, &[&place("large")]));
-    let taught = format!("{train} --teacher {{}}");
-    let settings = format!("{taught} --teacher-weight 0.5 --teacher-temperature 3");
+    let distilled = format!("{train} --teacher {{}}");
+    let settings = format!("{distilled} --teacher-weight 0.5 --teacher-temperature 3");
     succeeded(&run(&settings, &[&place("small"), &place("large")]));
     let config = place("small").join("config.json");
     let text = std::fs::read_to_string(&config).unwrap();
@@ -366,7 +366,7 @@ fn a_teacher_is_learned_from_or_refused_in_one_line() {
     std::fs::create_dir(place("nothing")).unwrap();
     for wrong in ["cut", "empty", "nothing", "missing"] {
         failed(
-            &run(&taught, &[&place("new"), &place(wrong)]),
+            &run(&distilled, &[&place("new"), &place(wrong)]),
             &[wrong, "--teacher takes"],
         );
     }

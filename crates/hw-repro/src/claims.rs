@@ -1116,6 +1116,27 @@ mod tests {
     }
 
     #[test]
+    fn the_gap_at_fewer_images_stands_beside_the_gap_with_its_own_verdict() {
+        let at = |small: [f64; 3]| {
+            let known = Known::default()
+                .with("large.accuracy", &[0.98, 0.981, 0.979])
+                .with("small.accuracy", &small);
+            let paper = paper(&[("large.accuracy > small.accuracy", None)]);
+            judge(&paper, &known, &Spreads::of(&paper, &known), 3)
+        };
+        let mut claims = at([0.95, 0.952, 0.9485]);
+        add_trend(&mut claims, at([0.99, 0.992, 0.9885]), 500);
+        let part = &claims[0].parts[0];
+        assert_eq!(part.verdict, Verdict::Reproduced);
+        assert_eq!(part.smaller[0].verdict, Verdict::Contradicted);
+        let trend = part.trend();
+        let images: Vec<usize> = trend.iter().map(|(images, _)| *images).collect();
+        assert_eq!(images, [500, 1000]);
+        assert!(trend[0].1.0 < 0.0 && trend[1].1.0 > 0.0, "{trend:?}");
+        assert!(part.lines().join(" ").contains("at 500 training images"));
+    }
+
+    #[test]
     fn the_p_shown_is_that_of_the_direction_the_numbers_point_to() {
         let known = Known::default()
             .with("large.accuracy", &[0.95, 0.951, 0.949])

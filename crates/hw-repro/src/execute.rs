@@ -610,6 +610,9 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!((ids("a"), ids("a").len()), (ids("equal"), 2));
+        let seeds_in_all: usize = results.iter().map(|job| job.seeds.len()).sum();
+        let distinct = crate::command::distinct_runs(&results);
+        assert_eq!(distinct, seeds_in_all - 2, "equal runs count once");
         // The longer run, which would come first, had to wait for its teacher.
         let teachers = of("taught")
             .seeds

@@ -97,7 +97,7 @@ fn reproduce(options: &Options, common: &Common, cancel: &CancelToken) -> Result
     let synthetic = choose_data(options, &papers, &selection, &dirs)?;
     let data = DataCache::new(dirs, synthetic);
     let jobs = jobs::plan(&papers, &selection, options, &data)?;
-    let default = PathBuf::from("results").join(options.profile.name());
+    let default = PathBuf::from("results").join(options.profile().name());
     let out = options.out.clone().unwrap_or(default);
     let estimator = Estimator::open(&out, images(&jobs, &data));
     let workers = workers(options);
@@ -234,7 +234,7 @@ fn take_times(
         let own = own.filter(|(_, job)| timed.contains(&job.decl.id.as_str()));
         places.extend(own.map(|(place, _)| place));
     }
-    let (repetitions, seconds, steps) = match options.profile {
+    let (repetitions, seconds, steps) = match options.profile() {
         Profile::Smoke => (1, 0.0, 1),
         Profile::Quick => (3, 0.5, 1),
         _ => (5, 3.0, 3),

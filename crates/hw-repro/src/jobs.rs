@@ -200,7 +200,7 @@ fn points(paper: &Paper, jobs: &[Job], scale: &Scale, data: &DataCache) -> Vec<J
 }
 
 fn scale_of(paper: &Paper, options: &Options) -> Result<Scale> {
-    let name = options.profile.name();
+    let name = options.profile().name();
     let scale = paper.profiles.get(name).cloned();
     let mut scale = scale.with_context(|| {
         let known: Vec<&str> = paper.profiles.keys().map(String::as_str).collect();
@@ -496,7 +496,7 @@ pub(crate) mod tests {
 
     pub(crate) fn options(profile: Profile) -> Options {
         Options {
-            profile,
+            profile: Some(profile),
             data: crate::options::DataChoice::Glyphs,
             ..Options::default()
         }

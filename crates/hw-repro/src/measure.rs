@@ -195,6 +195,7 @@ impl Measurer<'_> {
             macs: resolved.macs(),
             input: resolved.spec.input,
             machine: Machine::current(),
+            computation: trained.stamp.computation.clone(),
             beside: self.beside,
         })
     }

@@ -34,12 +34,9 @@ pub struct Options {
     )]
     pub new: Option<PathBuf>,
 
-    /// How large the runs are
-    #[cfg_attr(
-        feature = "clap",
-        arg(long, value_enum, value_name = "PROFILE", default_value = "quick")
-    )]
-    pub profile: Profile,
+    /// How large the runs are [default: quick]
+    #[cfg_attr(feature = "clap", arg(long, value_enum, value_name = "PROFILE"))]
+    pub profile: Option<Profile>,
 
     /// One paper, or one table or figure of it (PAPER/ITEM)
     #[cfg_attr(feature = "clap", arg(long, value_name = "PAPER[/ITEM]"))]
@@ -100,7 +97,7 @@ impl Default for Options {
         Self {
             papers: Vec::new(),
             new: None,
-            profile: Profile::Quick,
+            profile: None,
             only: None,
             data: DataChoice::Auto,
             emnist: Emnist::Auto,
@@ -112,6 +109,13 @@ impl Default for Options {
             stop_after: None,
             seeds: None,
         }
+    }
+}
+
+impl Options {
+    /// How large the runs are.
+    pub(crate) fn profile(&self) -> Profile {
+        self.profile.unwrap_or(Profile::Quick)
     }
 }
 

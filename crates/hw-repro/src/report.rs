@@ -57,7 +57,7 @@ impl Report<'_> {
     /// When a file cannot be written, or the register of test looks cannot be read.
     pub(crate) fn write(&self, out: &Path, data: &DataCache, synthetic: bool) -> Result<()> {
         let folder = out.join("report");
-        let profile = self.options.profile.name();
+        let profile = self.options.profile().name();
         let command = self.command();
         let looks = Register::open(out.join("runs").join(REGISTER))?.all()?;
         let results = counted(self.results, &looks);
@@ -72,7 +72,7 @@ impl Report<'_> {
             let source = Source {
                 data,
                 runs: &out.join("runs"),
-                points: self.options.profile.map_points(),
+                points: self.options.profile().map_points(),
             };
             hw_report::write(&page::page(&input, &source), &folder, &part.paper.slug)?;
         }
@@ -124,7 +124,7 @@ impl Report<'_> {
         synthetic: bool,
         looks: &[Look],
     ) -> Result<()> {
-        let profile = self.options.profile.name();
+        let profile = self.options.profile().name();
         let summary = export::summary(profile, synthetic, parts, looks);
         let text = serde_json::to_string_pretty(&summary).context("cells as JSON")?;
         hw_core::files::write_whole(&folder.join("cells.json"), text.as_bytes())?;
@@ -143,7 +143,7 @@ impl Report<'_> {
         for paper in &options.papers {
             command.push_str(&format!(" {}", paper.display()));
         }
-        command.push_str(&format!(" --profile {}", options.profile.name()));
+        command.push_str(&format!(" --profile {}", options.profile().name()));
         if let Some(only) = &options.only {
             command.push_str(&format!(" --only {only}"));
         }

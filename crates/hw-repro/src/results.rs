@@ -6,7 +6,7 @@ use super::paper::RunDecl;
 use super::stopwatch::Rates;
 use hw_eval::{Metrics, Predictions, Timing};
 use hw_models::ModelSpec;
-use hw_train::{DataStamp, EpochRecord, Machine, Plateau, TrainConfig};
+use hw_train::{Computation, DataStamp, EpochRecord, Machine, Plateau, TrainConfig};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -46,6 +46,8 @@ pub(crate) struct RunResult {
     /// Shape of one network input.
     pub(crate) input: [usize; 3],
     pub(crate) machine: Machine,
+    /// What computed it.
+    pub(crate) computation: Computation,
     /// Runs that shared the machine meanwhile.
     #[serde(default)]
     pub(crate) beside: usize,

@@ -9,7 +9,7 @@ use crate::averaging::Averages;
 use crate::config::TrainConfig;
 use crate::error::{Result, TrainError};
 use crate::optimizer::OptimizerState;
-use crate::provenance::{DataStamp, Versions};
+use crate::provenance::{Computation, DataStamp, Versions};
 use crate::schedule::Plateau;
 use crate::stopping::BestSoFar;
 use candle_core::{Device, Tensor};
@@ -42,6 +42,9 @@ pub struct Stamp {
     pub classes: Vec<String>,
     /// What it was made with.
     pub versions: Versions,
+    /// What computed it.
+    #[serde(default = "Computation::first")]
+    pub computation: Computation,
 }
 
 /// Where a run stands: enough to go on as if it had never stopped.

@@ -3,8 +3,9 @@
 use crate::checkpoint::Stamp;
 use crate::config::TrainConfig;
 use crate::error::{Result, TrainError};
-use crate::provenance::{DataStamp, Versions};
+use crate::provenance::{Computation, DataStamp, Versions};
 use crate::schedule::{self, Length, Plateau};
+use candle_core::Device;
 use hw_data::{DataDirs, Dataset, Loader, LoaderConfig, Split, SplitIndices, split};
 use hw_kernels::LossTerms;
 use hw_models::ModelSpec;
@@ -28,6 +29,7 @@ pub struct Experiment {
     pub(crate) train: Loader,
     pub(crate) validation: Option<Loader>,
     pub(crate) probes: Option<[Loader; 2]>,
+    pub(crate) device: Device,
 }
 
 impl Experiment {
@@ -93,12 +95,14 @@ impl Experiment {
             false => Some(loader(&train, split.validation, EVALUATION_BATCH, None)?),
         };
         let data = DataStamp::of(&train);
+        let computation = Computation::on(&Device::Cpu);
         let stamp = Stamp {
-            run: run_id(&config, &spec, &data),
+            run: run_id(&config, &spec, &data, &computation),
             config: config.clone(),
             data,
             classes: train.classes.to_vec(),
             versions: Versions::current(),
+            computation,
         };
         let labels = split
             .train
@@ -115,10 +119,20 @@ impl Experiment {
             train,
             validation,
             probes,
+            device: Device::Cpu,
         })
     }
 
-    /// The run's id: a hash of its full configuration, its model and its data.
+    /// The same experiment with its tensors on `device`; the kind of device is a part of the run's id.
+    pub fn on(mut self, device: Device) -> Self {
+        let stamp = &mut self.stamp;
+        stamp.computation = Computation::on(&device);
+        stamp.run = run_id(&self.config, &self.spec, &stamp.data, &stamp.computation);
+        self.device = device;
+        self
+    }
+
+    /// The run's id: a hash of its full configuration, its model, its data and what computes it.
     pub fn id(&self) -> &str {
         &self.stamp.run
     }
@@ -222,9 +236,20 @@ fn parts(config: &TrainConfig, train: &Dataset) -> Result<SplitIndices> {
     })
 }
 
-fn run_id(config: &TrainConfig, spec: &ModelSpec, data: &DataStamp) -> String {
+fn run_id(
+    config: &TrainConfig,
+    spec: &ModelSpec,
+    data: &DataStamp,
+    computation: &Computation,
+) -> String {
     // Structs serialise in declaration order, so equal inputs give equal text.
-    let text = serde_json::json!({ "config": config, "model": spec, "data": data }).to_string();
+    let inputs = serde_json::json!({
+        "config": config,
+        "model": spec,
+        "data": data,
+        "computation": computation,
+    });
+    let text = inputs.to_string();
     hw_core::files::sha256_hex(text.as_bytes())[..16].to_string()
 }
 
@@ -273,9 +298,40 @@ mod tests {
             let experiment = Experiment::new(config, data.clone(), None).unwrap();
             experiment.id().to_string()
         };
-        // As the first release of this workbench has them.
-        assert_eq!(id("{}"), "fd5df4a50e90d5b7");
+        // As version 2 of the computation has them.
+        assert_eq!(id("{}"), "1dc42f56c415df39");
         let stopping = r#"{"early_stopping":{"patience":3},"limit":10,"ema":0.9}"#;
-        assert_eq!(id(stopping), "9ae07974acbbb20f");
+        assert_eq!(id(stopping), "6198292e59079e98");
+    }
+
+    #[test]
+    fn what_computes_a_run_is_a_part_of_its_id() {
+        let config = TrainConfig::default();
+        let spec = config.model_spec([1, 28, 28], 10).unwrap();
+        let data = DataStamp {
+            dataset: "ramps".into(),
+            edition: "generated".into(),
+            synthetic: true,
+            images: 20,
+            sha256: "0".into(),
+        };
+        let now = Computation::on(&Device::Cpu);
+        let id = |computation: &Computation| run_id(&config, &spec, &data, computation);
+        for other in [
+            Computation {
+                version: now.version + 1,
+                ..now.clone()
+            },
+            Computation {
+                precision: "bf16".into(),
+                ..now.clone()
+            },
+            Computation {
+                device: "cuda".into(),
+                ..now.clone()
+            },
+        ] {
+            assert_ne!(id(&now), id(&other), "{other}");
+        }
     }
 }

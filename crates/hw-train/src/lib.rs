@@ -57,7 +57,7 @@ pub use experiment::{Experiment, read_config};
 pub use loss::{ClassWeights, Loss};
 pub use mixing::Mix;
 pub use optimizer::{Optimizer, OptimizerState};
-pub use provenance::{DataStamp, Machine, Versions};
+pub use provenance::{Computation, DataStamp, Machine, Versions};
 pub use recipe::{recipe_id, recipe_label};
 pub use run::{Outcome, RunOptions};
 pub use schedule::Schedule;

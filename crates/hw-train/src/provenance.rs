@@ -1,7 +1,9 @@
 //! With what, and on what machine, a number was made.
 
+use candle_core::Device;
 use hw_data::Dataset;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// The candle release in use; a test compares it with the lock file.
 const CANDLE: &str = "0.11.1";
@@ -25,6 +27,57 @@ impl Versions {
             candle: CANDLE.into(),
             checkpoint: 1,
         }
+    }
+}
+
+/// What computes a run. It is a part of the run's id, so that results of two ways to compute are never
+/// taken for one another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Computation {
+    /// [`Self::VERSION`] of the program.
+    pub version: u32,
+    /// The type of the numbers: "f32".
+    pub precision: String,
+    /// The kind of device: "cpu", "cuda" or "metal".
+    pub device: String,
+}
+
+impl Computation {
+    /// Raised whenever kernels, gradients, random streams or the order of sums change so that the same
+    /// configuration gives other bits. Version 1 stood in no id.
+    pub const VERSION: u32 = 2;
+
+    /// How this program computes on `device`.
+    pub fn on(device: &Device) -> Self {
+        let device = match device {
+            Device::Cpu => "cpu",
+            Device::Cuda(_) => "cuda",
+            Device::Metal(_) => "metal",
+        };
+        Self {
+            version: Self::VERSION,
+            precision: "f32".into(),
+            device: device.into(),
+        }
+    }
+
+    /// That of files from before it was written down.
+    pub fn first() -> Self {
+        Self {
+            version: 1,
+            ..Self::on(&Device::Cpu)
+        }
+    }
+}
+
+impl fmt::Display for Computation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            version,
+            precision,
+            device,
+        } = self;
+        write!(f, "{precision} on {device}, version {version}")
     }
 }
 

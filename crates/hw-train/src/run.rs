@@ -13,10 +13,9 @@ use crate::load::LoadMeter;
 use crate::mixing::Mixed;
 use crate::optimizer::OptimizerState;
 use crate::planned::{Planned, loss_function};
-use crate::provenance::Machine;
+use crate::provenance::{Computation, Machine};
 use crate::stopping::Plateau;
 use crate::teacher::Teaching;
-use candle_core::Device;
 use hw_core::{CancelToken, FileError, Rng};
 use hw_data::Batch;
 use hw_models::plan::LossFunction;
@@ -45,8 +44,6 @@ pub struct RunOptions<'a> {
     pub observer: &'a mut dyn FnMut(&Event),
     /// Within a long epoch, a safe point is written this often.
     pub checkpoint_every: Duration,
-    /// Where the tensors live.
-    pub device: Device,
     /// The teachers' weights, each a checkpoint or a run's folder, where the configuration names
     /// [teachers](crate::teacher) and the run's folder does not hold them yet.
     pub teachers: Vec<PathBuf>,
@@ -59,7 +56,6 @@ impl<'a> RunOptions<'a> {
             cancel: CancelToken::new(),
             observer,
             checkpoint_every: Duration::from_secs(60),
-            device: Device::Cpu,
             teachers: Vec::new(),
         }
     }
@@ -106,6 +102,9 @@ pub struct RunFile {
     pub run: String,
     /// The machine that last worked on it.
     pub machine: Machine,
+    /// What computed it.
+    #[serde(default = "Computation::first")]
+    pub computation: Computation,
 }
 
 impl Experiment {
@@ -157,7 +156,7 @@ impl Experiment {
                 expected,
             });
         }
-        let restore = || checkpoint::load_last(folder, &self.stamp, &options.device);
+        let restore = || checkpoint::load_last(folder, &self.stamp, &self.device);
         let complete = |restored: &Restored| self.completed(folder, restored);
         if let Some(complete) = restore()?.as_ref().and_then(complete) {
             return Ok(complete);
@@ -170,11 +169,12 @@ impl Experiment {
         }
         hw_core::files::remove_partial(folder)?;
         // Refused before the folder is a run's.
-        let teaching = Teaching::find(&self.stamp, folder, &options.teachers, &options.device)?;
+        let teaching = Teaching::find(&self.stamp, folder, &options.teachers, &self.device)?;
         write_json(&folder.join(CONFIG), &self.config)?;
         let file = RunFile {
             run: self.id().into(),
             machine: Machine::current(),
+            computation: self.stamp.computation.clone(),
         };
         write_json(&folder.join(RUN), &file)?;
         Trainer::new(self, folder, options, restored, teaching)?.train()
@@ -303,7 +303,7 @@ impl<'a, 'o> Trainer<'a, 'o> {
         } = match restored {
             Some(restored) => restored,
             None => {
-                let network = Network::new(&experiment.spec, config.seed, &options.device)?;
+                let network = Network::new(&experiment.spec, config.seed, &experiment.device)?;
                 let optimizer = OptimizerState::new(config.optimizer, network.parameters());
                 let averages = config.ema.map(|decay| Averages::new(decay, &network));
                 Restored {
@@ -318,7 +318,7 @@ impl<'a, 'o> Trainer<'a, 'o> {
             true => Some(Network::new(
                 &experiment.spec,
                 config.seed,
-                &options.device,
+                &experiment.device,
             )?),
             false => None,
         };

@@ -2,6 +2,7 @@
 
 use super::claims::{self, JudgedClaim};
 use super::data::DataCache;
+use super::engine::{self, Crew};
 use super::error::ReproError;
 use super::estimate::Estimator;
 use super::execute::{Executor, Workers};
@@ -13,6 +14,7 @@ use super::progress::Progress;
 use super::report::Report;
 use super::results::{JobResult, PaperResults};
 use super::seeds;
+use super::simulate::{self, Work};
 use super::stopwatch::Stopwatch;
 use anyhow::{Context, Result};
 use hw_core::CancelToken;
@@ -104,6 +106,27 @@ fn reproduce(options: &Options, common: &Common, cancel: &CancelToken) -> Result
     let first = first_seeds(options, &papers, &jobs);
     if options.list {
         list(&jobs, &estimator, &papers, workers, &first);
+        return Ok(Finished {
+            runs: 0,
+            failed: 0,
+            report: None,
+        });
+    }
+    if !options.simulate.simulate.is_empty() {
+        let slugs: Vec<&str> = papers.iter().map(Paper::slug).collect();
+        let how = &options.simulate;
+        let (share, seed) = (how.simulate_undecided, how.simulate_seed);
+        let work = Work::of(&jobs, &slugs, &first, &estimator, share, seed);
+        simulate::simulate(&work, how, common.json)?;
+        return Ok(Finished {
+            runs: 0,
+            failed: 0,
+            report: None,
+        });
+    }
+    if options.engine.engine.is_some() {
+        let crew = Crew::of_this_process("hw-reproduce", &out, common.data_dir.as_deref())?;
+        engine::start(&options.engine, &crew, common.json)?;
         return Ok(Finished {
             runs: 0,
             failed: 0,

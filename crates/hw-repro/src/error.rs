@@ -32,6 +32,9 @@ pub enum ReproError {
         /// Why.
         problem: String,
     },
+    /// The engine that should start workers is not there, or refuses.
+    #[error("--engine slurm: {0}")]
+    Engine(String),
     /// The user stopped it; the same call goes on.
     #[error("stopped; run the same command again to go on")]
     Stopped,

@@ -32,6 +32,7 @@ mod paper;
 
 // What is run.
 mod data;
+pub mod engine;
 mod estimate;
 mod execute;
 mod jobs;
@@ -41,6 +42,7 @@ mod measure;
 mod progress;
 mod scale;
 mod seeds;
+mod simulate;
 mod stopwatch;
 
 // What it says.
@@ -71,3 +73,4 @@ pub use error::ReproError;
 pub use options::EXAMPLES;
 pub use options::{Common, DataChoice, Emnist, Options, Profile};
 pub use paper::{Paper, builtin, template};
+pub use simulate::SimulateOptions;

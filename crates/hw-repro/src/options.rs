@@ -90,6 +90,14 @@ pub struct Options {
         arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100))
     )]
     pub seeds: Option<u64>,
+
+    /// Which engine starts workers elsewhere, if one does.
+    #[cfg_attr(feature = "clap", command(flatten))]
+    pub engine: crate::engine::EngineOptions,
+
+    /// What to simulate, if anything.
+    #[cfg_attr(feature = "clap", command(flatten))]
+    pub simulate: crate::simulate::SimulateOptions,
 }
 
 impl Default for Options {
@@ -108,6 +116,8 @@ impl Default for Options {
             publish: None,
             stop_after: None,
             seeds: None,
+            engine: Default::default(),
+            simulate: Default::default(),
         }
     }
 }

@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Web(WebArgs),
     /// Check and test the drawing page in headless Chromium, with the server and without
     PageTests(PageTestsArgs),
+    /// Run the papers' smoke profile on a Slurm cluster of this machine alone, break it half-way, and compare
+    ClusterTest(ClusterTestArgs),
 }
 
 /// Arguments of `blocks`.
@@ -56,6 +58,25 @@ pub(crate) struct PageTestsArgs {
     /// Test this hw; it is built if not given
     #[arg(long, value_name = "FILE")]
     pub(crate) hw: Option<PathBuf>,
+}
+
+/// Arguments of `cluster-test`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+Needs Debian's slurm-wlm; as root it is installed. A controller and two nodes run on the loopback in a folder
+of their own, without munge or systemd, and are gone afterwards.")]
+pub(crate) struct ClusterTestArgs {
+    /// Test this hw; it is built if not given
+    #[arg(long, value_name = "FILE")]
+    pub(crate) hw: Option<PathBuf>,
+
+    /// Only this paper, or this table or figure of it [default: all papers]
+    #[arg(long, value_name = "PAPER[/ITEM]")]
+    pub(crate) only: Option<String>,
+
+    /// Where one process's runs and report are, or go: made once, compared with ever after
+    #[arg(long, value_name = "DIR")]
+    pub(crate) reference: Option<PathBuf>,
 }
 
 /// Arguments of `train-served`.

@@ -2,7 +2,7 @@
 
 use super::claims::{self, JudgedClaim};
 use super::data::DataCache;
-use super::engine::{self, Crew};
+use super::engine::{self, CommandLine};
 use super::error::ReproError;
 use super::estimate::Estimator;
 use super::execute::{Executor, Workers};
@@ -125,8 +125,9 @@ fn reproduce(options: &Options, common: &Common, cancel: &CancelToken) -> Result
         });
     }
     if options.engine.engine.is_some() {
-        let crew = Crew::of_this_process("hw-reproduce", &out, common.data_dir.as_deref())?;
-        engine::start(&options.engine, &crew, common.json)?;
+        let data_dir = common.data_dir.as_deref();
+        let again = CommandLine::of_this_process("hw-reproduce", &out, data_dir)?;
+        engine::start(&options.engine, &again, common.json)?;
         return Ok(Finished {
             runs: 0,
             failed: 0,

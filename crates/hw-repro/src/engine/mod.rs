@@ -1,10 +1,10 @@
 //! Engines: programs that start workers on other machines. An engine starts equal workers and keeps them
 //! going; the workers themselves agree, over the folder they share, on who runs what.
 
-mod again;
+mod command_line;
 mod slurm;
 
-pub use again::Crew;
+pub use command_line::CommandLine;
 
 use crate::error::ReproError;
 use std::num::NonZeroU32;
@@ -62,16 +62,16 @@ pub enum Engine {
 /// # Errors
 /// [`ReproError::Engine`] when the engine is not there or refuses, [`ReproError::File`] when the shared folder
 /// cannot be written, [`ReproError::Usage`] when `options` are impossible.
-pub fn start(options: &EngineOptions, crew: &Crew, json: bool) -> Result<(), ReproError> {
+pub fn start(options: &EngineOptions, again: &CommandLine, json: bool) -> Result<(), ReproError> {
     let nodes = options.nodes.map_or(1, NonZeroU32::get);
     let more = options.sbatch.as_deref().unwrap_or_default();
     let more = shlex::split(more)
         .ok_or_else(|| ReproError::Usage(format!("--sbatch: a quote is not closed in: {more}")))?;
-    let submitted = slurm::submit(crew, nodes, &more, slurm::SBATCH)?;
+    let submitted = slurm::submit(again, nodes, &more, slurm::SBATCH)?;
     if json {
-        println!("{}", submitted.json(crew));
+        println!("{}", submitted.json(again));
     } else {
-        print!("{}", submitted.advice(crew));
+        print!("{}", submitted.advice(again));
     }
     Ok(())
 }

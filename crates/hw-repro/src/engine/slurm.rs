@@ -1,6 +1,6 @@
 //! Slurm: one job array of equal workers, submitted by `sbatch`.
 
-use super::Crew;
+use super::CommandLine;
 use crate::error::ReproError;
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
@@ -23,23 +23,23 @@ pub(super) struct Submitted {
 
 /// Writes `OUT/slurm/job.sh` and submits it as one array of so many workers; `more` are the user's own options.
 pub(super) fn submit(
-    crew: &Crew,
+    again: &CommandLine,
     nodes: u32,
     more: &[String],
     sbatch: &str,
 ) -> Result<Submitted, ReproError> {
-    let folder = crew.out().join("slurm");
+    let folder = again.out().join("slurm");
     let script = folder.join("job.sh");
-    hw_core::files::write_whole(&script, &self::script(crew)?).map_err(|error| {
+    hw_core::files::write_whole(&script, &self::script(again)?).map_err(|error| {
         ReproError::File {
-            path: format!("--out {}", crew.out().display()).into(),
+            path: format!("--out {}", again.out().display()).into(),
             problem: hw_core::one_line(&error),
         }
     })?;
     let output = Command::new(sbatch)
         .arg("--parsable")
         .arg(format!("--array=1-{nodes}"))
-        .arg(format!("--job-name={}", crew.name()))
+        .arg(format!("--job-name={}", again.name()))
         .arg(log_option(&folder))
         // The user's come last: of an option given twice sbatch takes the last.
         .args(more)
@@ -54,11 +54,11 @@ pub(super) fn submit(
 }
 
 /// The job's script with the worker's command line in it.
-fn script(crew: &Crew) -> Result<Vec<u8>, ReproError> {
+fn script(again: &CommandLine) -> Result<Vec<u8>, ReproError> {
     let (before, after) = SCRIPT
         .split_once("@WORKER@")
         .expect("the script has a place for the worker");
-    let worker = crew.line("--worker")?;
+    let worker = again.line("--worker")?;
     Ok([before.as_bytes(), &worker, after.as_bytes()].concat())
 }
 
@@ -102,10 +102,10 @@ fn job_id(output: &Output) -> Result<String, ReproError> {
 
 impl Submitted {
     /// How to watch, stop and go on.
-    pub(super) fn advice(&self, crew: &Crew) -> String {
+    pub(super) fn advice(&self, again: &CommandLine) -> String {
         let Self { id, nodes, folder } = self;
         let line = |flag| {
-            let line = crew.line(flag).unwrap_or_default();
+            let line = again.line(flag).unwrap_or_default();
             String::from_utf8_lossy(&line).into_owned()
         };
         let s = if *nodes == 1 { "" } else { "s" };
@@ -122,9 +122,9 @@ impl Submitted {
     }
 
     /// The same for a script.
-    pub(super) fn json(&self, crew: &Crew) -> serde_json::Value {
+    pub(super) fn json(&self, again: &CommandLine) -> serde_json::Value {
         let words = |flag| -> Vec<String> {
-            let words = crew.command(flag).into_iter();
+            let words = again.command(flag).into_iter();
             words
                 .map(|word| word.to_string_lossy().into_owned())
                 .collect()

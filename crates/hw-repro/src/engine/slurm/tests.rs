@@ -35,21 +35,21 @@ impl Place {
     }
 
     /// Workers whose program is `worker`.
-    fn crew(&self, worker: &Path) -> Crew {
+    fn again(&self, worker: &Path) -> CommandLine {
         let words = [
             worker.as_os_str(),
             OsStr::new("reproduce"),
             OsStr::new("a b"),
         ];
         let words = words.map(OsStr::to_os_string);
-        Crew::new(words, "papers", &self.path.join("out"), None).unwrap()
+        CommandLine::new(words, "papers", &self.path.join("out"), None).unwrap()
     }
 
     fn submit(&self, sbatch: &str, more: &[&str]) -> Result<Submitted, ReproError> {
         let sbatch = self.program("sbatch", sbatch);
         let more: Vec<String> = more.iter().map(|word| word.to_string()).collect();
-        let crew = self.crew(Path::new("/bin/hw"));
-        submit(&crew, 3, &more, sbatch.to_str().unwrap())
+        let again = self.again(Path::new("/bin/hw"));
+        submit(&again, 3, &more, sbatch.to_str().unwrap())
     }
 
     /// Starts the job's script with `worker` (bash) and a scontrol that ends with `scontrol`; comes back when the
@@ -58,7 +58,7 @@ impl Place {
         let worker = self.program("worker", worker);
         self.program("scontrol", &format!("echo \"$@\" >>requeued; {scontrol}"));
         let script = self.path.join("job.sh");
-        fs::write(&script, super::script(&self.crew(&worker)).unwrap()).unwrap();
+        fs::write(&script, super::script(&self.again(&worker)).unwrap()).unwrap();
         let path = std::env::var("PATH").unwrap();
         let mut child = Command::new("bash")
             .arg(&script)
@@ -134,8 +134,8 @@ fn one_array_is_submitted_with_the_users_options_last_and_its_number_is_told() {
         place.read("submitted"),
         fs::read_to_string(&script).unwrap()
     );
-    let crew = place.crew(Path::new("/bin/hw"));
-    let advice = submitted.advice(&crew);
+    let again = place.again(Path::new("/bin/hw"));
+    let advice = submitted.advice(&again);
     for part in [
         "job 42: 3 workers",
         "scancel 42",
@@ -145,7 +145,7 @@ fn one_array_is_submitted_with_the_users_options_last_and_its_number_is_told() {
     ] {
         assert!(advice.contains(part), "{advice}");
     }
-    assert_eq!(submitted.json(&crew)["job"], "42");
+    assert_eq!(submitted.json(&again)["job"], "42");
 }
 
 #[test]
@@ -161,16 +161,16 @@ fn what_keeps_a_job_from_being_submitted_is_one_line() {
     );
     let silent = place.submit("exit 3", &[]).unwrap_err().to_string();
     assert!(silent.contains("exit status: 3"), "{silent}");
-    let crew = place.crew(Path::new("/bin/hw"));
-    let error = submit(&crew, 1, &[], "no-such-sbatch").unwrap_err();
+    let again = place.again(Path::new("/bin/hw"));
+    let error = submit(&again, 1, &[], "no-such-sbatch").unwrap_err();
     assert!(
         error.to_string().contains("no no-such-sbatch on PATH"),
         "{error}"
     );
     // A file where the folder should be.
     fs::write(place.path.join("file"), "").unwrap();
-    let crew = Crew::new(["hw".into()], "n", &place.path.join("file/out"), None).unwrap();
-    let error = submit(&crew, 1, &[], "sbatch").unwrap_err().to_string();
+    let again = CommandLine::new(["hw".into()], "n", &place.path.join("file/out"), None).unwrap();
+    let error = submit(&again, 1, &[], "sbatch").unwrap_err().to_string();
     assert!(
         error.starts_with("--out ") && error.lines().count() == 1,
         "{error}"

@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 /// them have a value.
 const REPLACED: [&str; 5] = ["--engine", "--nodes", "--sbatch", "--out", "--data-dir"];
 
-/// Equal workers on one folder.
+/// The command line of equal workers on one folder.
 #[derive(Clone, Debug)]
-pub struct Crew {
+pub struct CommandLine {
     words: Vec<OsString>,
     name: String,
     out: PathBuf,
     data_dir: Option<PathBuf>,
 }
 
-impl Crew {
+impl CommandLine {
     /// Workers that do what this process was asked for: the same program, the same arguments. `name` is what the
     /// job is called, `out` the folder they share.
     ///
@@ -121,8 +121,8 @@ mod tests {
 
     fn again(line: &[&str], data_dir: Option<&str>) -> Vec<String> {
         let words = line.iter().map(OsString::from);
-        let crew = Crew::new(words, "n", Path::new("/o"), data_dir.map(Path::new)).unwrap();
-        let command = crew.command("--worker").into_iter();
+        let line = CommandLine::new(words, "n", Path::new("/o"), data_dir.map(Path::new)).unwrap();
+        let command = line.command("--worker").into_iter();
         command.map(|word| word.into_string().unwrap()).collect()
     }
 
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn relative_folders_are_of_the_current_one() {
-        let crew = Crew::new(["hw".into()], "n", Path::new("results"), None).unwrap();
-        assert_eq!(crew.out(), std::env::current_dir().unwrap().join("results"));
+        let line = CommandLine::new(["hw".into()], "n", Path::new("results"), None).unwrap();
+        assert_eq!(line.out(), std::env::current_dir().unwrap().join("results"));
     }
 }

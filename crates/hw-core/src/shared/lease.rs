@@ -18,6 +18,9 @@ pub const BEAT: Duration = Duration::from_secs(5);
 /// network file systems keep old contents.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// How often the heartbeat of another is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// File of a lease that says who owns it.
 const OWNER: &str = "owner.json";
 /// File with the owner's heartbeat, a number.
@@ -129,7 +132,9 @@ impl Claim {
             let folder = home.join(token.to_string());
             let owner = holder(system, &folder)?;
             let free = system.exists(&folder.join(RELEASED))?
-                || owner.as_ref().is_some_and(|owner| system.is_gone(owner))
+                || owner
+                    .as_ref()
+                    .is_some_and(|owner| system.is_gone(owner, home))
                 || watch.is_still(system, &folder)?;
             if !free {
                 return Ok(Claimed::Busy(owner));
@@ -142,7 +147,7 @@ impl Claim {
             return Ok(Claimed::Busy(None));
         }
         let owner =
-            serde_json::to_vec(&system.owner()).expect("an owner is plain text and numbers");
+            serde_json::to_vec(&system.owner(home)).expect("an owner is plain text and numbers");
         system.write(&folder.join(OWNER), &owner)?;
         let mut claim = Self {
             home: home.into(),
@@ -204,6 +209,48 @@ impl Lease {
             Claimed::Mine(claim) => Ok(Self::keep(claim)),
             Claimed::Busy(owner) => Err(owner),
         })
+    }
+
+    /// As [`Self::take`], but an owner on another machine, of which nothing can be known but its heartbeat, is
+    /// watched: until that moves, or has stood still for long enough, or `cancel` is cancelled.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub fn take_patiently(
+        home: &Path,
+        watch: &Watch,
+        cancel: &CancelToken,
+    ) -> Result<Result<Self, Option<Owner>>, FileError> {
+        let heartbeat = || -> io::Result<_> {
+            let last = tokens(&Here, home)?.last().copied().unwrap_or(0);
+            Ok((
+                last,
+                Here.read(&home.join(last.to_string()).join(HEARTBEAT))?,
+            ))
+        };
+        let heartbeat = || heartbeat().map_err(FileError::at("look at the lease in", home));
+        let first = heartbeat()?;
+        loop {
+            let owner = match Self::take(home, watch)? {
+                Ok(lease) => return Ok(Ok(lease)),
+                Err(owner) => owner,
+            };
+            let here = owner.as_ref().is_some_and(Owner::is_here);
+            if here || cancel.is_cancelled() || heartbeat()? != first {
+                return Ok(Err(owner));
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Gives it back and removes its folder.
+    pub fn close(self) {
+        let claim = self.claim.clone();
+        drop(self);
+        if let Ok(true) = claim.is_held(&Here) {
+            // What stays is a lease that is released.
+            let _ = Here.remove(&claim.home);
+        }
     }
 
     /// Keeps a lease alive.
@@ -290,7 +337,7 @@ mod tests {
         let watch = Watch::new(Duration::from_secs(3600));
         let folder = home.path().join("7");
         std::fs::create_dir(&folder).unwrap();
-        let alive = Owner::current();
+        let alive = Owner::current(home.path());
         let dead = Owner {
             started: alive.started - 1,
             ..alive.clone()

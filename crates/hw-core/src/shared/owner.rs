@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A process that holds a lease.
@@ -20,11 +20,13 @@ pub struct Owner {
     pub namespace: String,
     /// Which of the process's leases this is.
     pub lease: u64,
+    /// The folder of the lease, as this process sees it: in a copy of the folder it means nothing.
+    pub home: PathBuf,
 }
 
 impl Owner {
-    /// This process, for one more lease.
-    pub fn current() -> Self {
+    /// This process, for one more lease, in `home`.
+    pub fn current(home: &Path) -> Self {
         static LEASES: AtomicU64 = AtomicU64::new(0);
         let read = |path: &str| {
             let text = std::fs::read_to_string(path).unwrap_or_default();
@@ -39,21 +41,30 @@ impl Owner {
             boot: read("/proc/sys/kernel/random/boot_id"),
             namespace: namespace.to_string_lossy().into_owned(),
             lease: LEASES.fetch_add(1, Ordering::Relaxed),
+            home: whole(home),
         }
     }
 
-    /// Whether this process is known to be over: it ran since the same start of the same machine as the one
-    /// who asks, and is not there any more. `false` where that cannot be known.
-    pub fn is_gone(&self) -> bool {
-        let asking = Self::current();
-        let same = !self.boot.is_empty()
+    /// Whether it runs, or ran, where it would be seen by this process.
+    pub fn is_here(&self) -> bool {
+        let asking = Self::current(&self.home);
+        !self.boot.is_empty()
             && !self.namespace.is_empty()
-            && (&self.boot, &self.namespace) == (&asking.boot, &asking.namespace);
-        same && Path::new("/proc/self/stat").exists()
-            && match state(self.process) {
-                None => true,
-                Some((state, started)) => started != self.started || matches!(state, 'Z' | 'X'),
-            }
+            && (&self.boot, &self.namespace) == (&asking.boot, &asking.namespace)
+    }
+
+    /// Whether this process is known not to work in `home`: it ran since the same start of the same machine as
+    /// the one who asks, and is not there any more, or `home` is a copy of the folder where it works. `false`
+    /// where that cannot be known.
+    pub fn is_gone(&self, home: &Path) -> bool {
+        let over = || {
+            Path::new("/proc/self/stat").exists()
+                && match state(self.process) {
+                    None => true,
+                    Some((state, started)) => started != self.started || matches!(state, 'Z' | 'X'),
+                }
+        };
+        self.is_here() && (whole(home) != self.home || over())
     }
 }
 
@@ -61,6 +72,11 @@ impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "process {} on {}", self.process, self.host)
     }
+}
+
+/// The path without links, where it can be found out.
+fn whole(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.into())
 }
 
 /// State and start of a process of this machine; `None` if there is none.
@@ -79,19 +95,21 @@ mod tests {
 
     #[test]
     fn a_process_is_gone_when_it_is_over_and_not_when_it_may_be_elsewhere() {
-        let own = Owner::current();
-        assert!(!own.is_gone() && own.started > 0);
-        assert_ne!(own, Owner::current(), "each lease is another");
+        let home = Path::new("/proc");
+        let own = Owner::current(home);
+        assert!(!own.is_gone(home) && own.started > 0);
+        assert!(own.is_gone(Path::new("/")), "a copy of the folder");
+        assert_ne!(own, Owner::current(home), "each lease is another");
         let reused = Owner {
             started: own.started - 1,
             ..own.clone()
         };
-        assert!(reused.is_gone());
+        assert!(reused.is_gone(home));
         let elsewhere = Owner {
             boot: "another".into(),
             ..reused
         };
-        assert!(!elsewhere.is_gone());
+        assert!(!elsewhere.is_gone(home));
     }
 
     #[test]
@@ -103,11 +121,11 @@ mod tests {
         let owner = Owner {
             process: child.id(),
             started: state(child.id()).unwrap().1,
-            ..Owner::current()
+            ..Owner::current(Path::new("/"))
         };
-        assert!(!owner.is_gone());
+        assert!(!owner.is_gone(Path::new("/")));
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(owner.is_gone());
+        assert!(owner.is_gone(Path::new("/")));
     }
 }

@@ -220,7 +220,7 @@ impl System for Worker {
         Duration::from_secs_f64(lock(&self.disk).time * speed + offset)
     }
 
-    fn owner(&self) -> Owner {
+    fn owner(&self, home: &Path) -> Owner {
         Owner {
             host: self.host.clone(),
             process: self.process,
@@ -228,10 +228,11 @@ impl System for Worker {
             boot: self.host.clone(),
             namespace: "n".into(),
             lease: (self.now().as_secs_f64() * 1e6) as u64,
+            home: home.into(),
         }
     }
 
-    fn is_gone(&self, owner: &Owner) -> bool {
+    fn is_gone(&self, owner: &Owner, _home: &Path) -> bool {
         owner.boot == self.host && lock(&self.disk).killed.contains(&owner.process)
     }
 }
@@ -370,7 +371,6 @@ fn run(seed: u64) -> Result<[usize; 3], String> {
         living.push(Some(start(place, &mut rng)));
     }
     let kills = conduct(&requests, &disk, &mut living, &mut rng, &mut start)?;
-    drop(start);
     for thread in threads {
         thread
             .join()

@@ -128,7 +128,7 @@ impl Store {
                 let folder = home.join(token.to_string());
                 let owner = holder(&Here, &folder)?;
                 let over = Here.exists(&folder.join("released"))?
-                    || owner.as_ref().is_some_and(Owner::is_gone);
+                    || owner.as_ref().is_some_and(|owner| owner.is_gone(&home));
                 if !over {
                     let content = folder.join(CONTENT);
                     holders.push(Holder {

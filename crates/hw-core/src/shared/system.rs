@@ -27,10 +27,10 @@ pub(super) trait System: Send + Sync {
     fn remove(&self, folder: &Path) -> io::Result<()>;
     /// A clock of this machine alone that only goes forward.
     fn now(&self) -> Duration;
-    /// This process, for a new lease.
-    fn owner(&self) -> Owner;
-    /// Whether a process is known to be over.
-    fn is_gone(&self, owner: &Owner) -> bool;
+    /// This process, for a new lease in `home`.
+    fn owner(&self, home: &Path) -> Owner;
+    /// Whether a process is known not to work in `home`.
+    fn is_gone(&self, owner: &Owner, home: &Path) -> bool;
 }
 
 /// The machine this program runs on.
@@ -101,12 +101,12 @@ impl System for Here {
         START.get_or_init(Instant::now).elapsed()
     }
 
-    fn owner(&self) -> Owner {
-        Owner::current()
+    fn owner(&self, home: &Path) -> Owner {
+        Owner::current(home)
     }
 
-    fn is_gone(&self, owner: &Owner) -> bool {
-        owner.is_gone()
+    fn is_gone(&self, owner: &Owner, home: &Path) -> bool {
+        owner.is_gone(home)
     }
 }
 

@@ -31,6 +31,7 @@ mod options;
 mod paper;
 
 // What is run.
+mod crew;
 mod data;
 pub mod engine;
 mod estimate;

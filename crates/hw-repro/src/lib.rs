@@ -42,6 +42,8 @@ mod measure;
 mod progress;
 mod scale;
 mod seeds;
+mod sharing;
+mod status;
 mod stopwatch;
 
 // What it says.
@@ -72,3 +74,4 @@ pub use error::ReproError;
 pub use options::EXAMPLES;
 pub use options::{Common, DataChoice, Emnist, Options, Profile};
 pub use paper::{Paper, builtin, template};
+pub use sharing::Sharing;

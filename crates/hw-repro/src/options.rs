@@ -1,6 +1,7 @@
 //! What a reproduction is asked for. With the feature `clap` it is the arguments of `hw reproduce` and
 //! of `cargo xtask reproduce-all`, declared once.
 
+use super::sharing::Sharing;
 use std::path::PathBuf;
 
 /// Examples for `--help`; `{}` stands for the command.
@@ -14,6 +15,8 @@ Examples:
   hw reproduce --data glyphs --profile smoke      without any files
   hw reproduce --new my-paper.toml                start a paper file of your own
   hw reproduce my-paper.toml                      rerun it
+  hw reproduce --profile cpu --out /share/x --worker     one of many, on any machines that share the folder
+  hw reproduce --profile cpu --out /share/x --status     how far they are
 
 Finished runs are kept in OUT/runs and skipped; stop with Ctrl-C and start again at will.
 In a checkout, `cargo xtask reproduce-all` is the same command.
@@ -90,6 +93,10 @@ pub struct Options {
         arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100))
     )]
     pub seeds: Option<u64>,
+
+    /// Working with others on one folder
+    #[cfg_attr(feature = "clap", command(flatten))]
+    pub sharing: Sharing,
 }
 
 impl Default for Options {
@@ -108,6 +115,7 @@ impl Default for Options {
             publish: None,
             stop_after: None,
             seeds: None,
+            sharing: Sharing::default(),
         }
     }
 }

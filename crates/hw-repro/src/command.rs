@@ -16,7 +16,7 @@ use super::report::Report;
 use super::results::{JobResult, PaperResults};
 use super::seeds;
 use super::simulate::{self, Work};
-use super::stopwatch::Stopwatch;
+use super::stopwatch::{self, Stopwatch};
 use anyhow::{Context, Result};
 use hw_core::CancelToken;
 use hw_data::{DataDirs, DatasetId};
@@ -125,7 +125,27 @@ fn reproduce(options: &Options, common: &Common, cancel: &CancelToken) -> Result
             report: None,
         });
     }
-    if options.engine.engine.is_some() {
+    let sharing = &options.sharing;
+    if (sharing.status || sharing.report_only) && !out.join("runs").is_dir() {
+        let out = out.display();
+        let problem = format!("--out {out}: nothing was run there yet");
+        return Err(ReproError::Usage(problem).into());
+    }
+    // Known before the hours of work, not after them.
+    let store = crew::store(&out)?;
+    if sharing.status {
+        super::status::show(&store, &jobs, &first, &estimator, common.json, cancel)?;
+        return Ok(Finished {
+            runs: 0,
+            failed: 0,
+            report: None,
+        });
+    }
+    let by_engine = options.engine.engine.is_some();
+    if sharing.worker || by_engine {
+        super::sharing::join(&out, options, &jobs, synthetic)?;
+    }
+    if by_engine {
         let data_dir = common.data_dir.as_deref();
         let again = CommandLine::of_this_process("hw-reproduce", &out, data_dir)?;
         engine::start(&options.engine, &again, common.json)?;
@@ -135,8 +155,6 @@ fn reproduce(options: &Options, common: &Common, cancel: &CancelToken) -> Result
             report: None,
         });
     }
-    // Known before the hours of work, not after them.
-    let store = crew::store(&out)?;
     if let Some(kept) = &options.publish {
         std::fs::create_dir_all(kept).with_context(|| format!("--publish {}", kept.display()))?;
     }
@@ -152,12 +170,22 @@ fn reproduce(options: &Options, common: &Common, cancel: &CancelToken) -> Result
             progress: Mutex::new(Progress::new()),
             workers,
             deadline: options.stop_after.map(minutes),
+            only_read: sharing.report_only,
         },
     };
     let mut results = in_rounds(&executor, options, &papers, &jobs, first)?;
-    take_times(&executor, options, &papers, &jobs, &mut results)?;
     let failed = results.iter().map(|job| job.failures.len()).sum();
     let runs = distinct_runs(&results);
+    let took = || hw_report::format::duration(started.elapsed().as_secs_f64());
+    if sharing.worker {
+        eprintln!("{runs} runs are there after {}; nothing is left", took());
+        return Ok(Finished {
+            runs,
+            failed,
+            report: None,
+        });
+    }
+    take_times(&executor, options, &papers, &jobs, &mut results)?;
     let report = Report {
         papers: &papers,
         results: &results,
@@ -170,9 +198,8 @@ fn reproduce(options: &Options, common: &Common, cancel: &CancelToken) -> Result
     if let Some(kept) = &options.publish {
         super::publish::publish(&out.join("report"), kept)?;
     }
-    let took = hw_report::format::duration(started.elapsed().as_secs_f64());
     let index = out.join("report").join("index.html");
-    eprintln!("{runs} runs in {took}");
+    eprintln!("{runs} runs in {}", took());
     eprintln!("report: {}", index.display());
     Ok(Finished {
         runs,
@@ -208,8 +235,9 @@ fn in_rounds(
 ) -> Result<Vec<JobResult>> {
     let mut results: Vec<JobResult> = jobs.iter().map(JobResult::new).collect();
     for round in 1.. {
-        results = executor.run(jobs, results, &seeds)?;
-        if options.seeds.is_some() || executor.crew.time_is_up() {
+        let complete;
+        (results, complete) = executor.run(jobs, results, &seeds)?;
+        if options.seeds.is_some() || !complete {
             break;
         }
         let judged: Vec<(usize, Vec<JudgedClaim>)> = papers
@@ -259,7 +287,14 @@ fn take_times(
         let own = jobs.iter().enumerate();
         let own = own.filter(|(_, job)| job.paper == index && job.point.is_none());
         let own = own.filter(|(_, job)| timed.contains(&job.decl.id.as_str()));
-        places.extend(own.map(|(place, _)| place));
+        let own: Vec<usize> = own.map(|(place, _)| place).collect();
+        if executor.crew.only_read {
+            stopwatch::recall(executor.out, &own, results);
+        }
+        places.extend(own);
+    }
+    if executor.crew.only_read {
+        return Ok(());
     }
     let (repetitions, seconds, steps) = match options.profile() {
         Profile::Smoke => (1, 0.0, 1),

@@ -43,7 +43,9 @@ mod measure;
 mod progress;
 mod scale;
 mod seeds;
+mod sharing;
 mod simulate;
+mod status;
 mod stopwatch;
 
 // What it says.
@@ -74,4 +76,5 @@ pub use error::ReproError;
 pub use options::EXAMPLES;
 pub use options::{Common, DataChoice, Emnist, Options, Profile};
 pub use paper::{Paper, builtin, template};
+pub use sharing::Sharing;
 pub use simulate::SimulateOptions;

@@ -1,6 +1,7 @@
 //! What a reproduction is asked for. With the feature `clap` it is the arguments of `hw reproduce` and
 //! of `cargo xtask reproduce-all`, declared once.
 
+use super::sharing::Sharing;
 use std::path::PathBuf;
 
 /// Examples for `--help`; `{}` stands for the command.
@@ -14,6 +15,8 @@ Examples:
   hw reproduce --data glyphs --profile smoke      without any files
   hw reproduce --new my-paper.toml                start a paper file of your own
   hw reproduce my-paper.toml                      rerun it
+  hw reproduce --profile cpu --out /share/x --worker     one of many, on any machines that share the folder
+  hw reproduce --profile cpu --out /share/x --status     how far they are
 
 Finished runs are kept in OUT/runs and skipped; stop with Ctrl-C and start again at will.
 In a checkout, `cargo xtask reproduce-all` is the same command.
@@ -98,6 +101,10 @@ pub struct Options {
     /// What to simulate, if anything.
     #[cfg_attr(feature = "clap", command(flatten))]
     pub simulate: crate::simulate::SimulateOptions,
+
+    /// Working with others on one folder
+    #[cfg_attr(feature = "clap", command(flatten))]
+    pub sharing: Sharing,
 }
 
 impl Default for Options {
@@ -118,6 +125,7 @@ impl Default for Options {
             seeds: None,
             engine: Default::default(),
             simulate: Default::default(),
+            sharing: Sharing::default(),
         }
     }
 }

@@ -12,3 +12,4 @@ mod real_data;
 mod reproduce;
 mod serve;
 mod support;
+mod workers;

@@ -24,8 +24,8 @@ pub(crate) fn run(args: &ReproduceArgs) -> Result<ExitCode> {
         program: "cargo xtask reproduce-all",
     };
     Ok(match hw_repro::run(&args.options, &common, &cancel) {
-        Ok(finished) if finished.failed > 0 => ExitCode::FAILURE,
-        Ok(_) => ExitCode::SUCCESS,
+        Ok(finished) if finished.is_good() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::from(error.exit_status())

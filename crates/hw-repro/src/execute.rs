@@ -8,7 +8,7 @@ use super::jobs::{Job, search_run};
 use super::measure::Measurer;
 use super::paper::Paper;
 use super::progress::Progress;
-use super::results::{Failure, JobResult, RunResult};
+use super::results::{Failure, JobResult, NOT_RUN_YET, RunResult};
 use super::seeds::{Grown, grow};
 use anyhow::{Context, Result, anyhow};
 use hw_core::CancelToken;
@@ -106,11 +106,12 @@ impl Executor<'_> {
             let failures = &mut board.results[task.job].failures;
             failures.push(Failure {
                 seed: (!task.search).then_some(task.config.seed),
-                problem: "not run yet: the time was up".into(),
+                problem: NOT_RUN_YET.into(),
             });
         }
         for result in &mut board.results {
             result.seeds.sort_by_key(|seed| seed.config.seed);
+            result.failures.sort_by_key(|failure| failure.seed);
         }
         Ok(board.results)
     }

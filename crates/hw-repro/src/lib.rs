@@ -24,6 +24,8 @@
 //! `docs/papers.md` and in [`hw_eval::verdict`].
 #![warn(missing_docs)]
 
+mod archive;
+
 // What is asked.
 mod error;
 mod expression;
@@ -46,6 +48,7 @@ mod stopwatch;
 // What it says.
 mod cells;
 mod claims;
+mod computed;
 mod evidence;
 mod results;
 
@@ -65,6 +68,7 @@ mod report;
 mod tables;
 mod tally;
 
+pub use archive::{ArchiveError, ArchiveOptions, USUAL_BUDGET};
 pub use command::{Finished, run};
 pub use error::ReproError;
 #[cfg(feature = "clap")]

@@ -1,6 +1,8 @@
 //! What a reproduction is asked for. With the feature `clap` it is the arguments of `hw reproduce` and
 //! of `cargo xtask reproduce-all`, declared once.
 
+use super::archive::ArchiveOptions;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Examples for `--help`; `{}` stands for the command.
@@ -14,6 +16,10 @@ Examples:
   hw reproduce --data glyphs --profile smoke      without any files
   hw reproduce --new my-paper.toml                start a paper file of your own
   hw reproduce my-paper.toml                      rerun it
+  hw reproduce --archive kept                     keep a record of each run, 10 kB each
+  hw reproduce --from-archive kept                the same report in seconds, without training or data
+  hw reproduce --from-archive kept --budget 10    and reruns archived runs, drawn at random, for ten minutes
+  hw reproduce --archive all --merge kept other   one archive from several machines
 
 Finished runs are kept in OUT/runs and skipped; stop with Ctrl-C and start again at will.
 In a checkout, `cargo xtask reproduce-all` is the same command.
@@ -90,6 +96,10 @@ pub struct Options {
         arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100))
     )]
     pub seeds: Option<u64>,
+
+    /// Records of runs, and reports from them.
+    #[cfg_attr(feature = "clap", command(flatten))]
+    pub archive: ArchiveOptions,
 }
 
 impl Default for Options {
@@ -108,6 +118,7 @@ impl Default for Options {
             publish: None,
             stop_after: None,
             seeds: None,
+            archive: ArchiveOptions::default(),
         }
     }
 }
@@ -163,8 +174,9 @@ impl Emnist {
 
 /// How large the runs are. No profile changes a network; each sets the number of training images,
 /// when a run has reached its plateau, and how many seeds there are at most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
 pub enum Profile {
     /// Does everything work? Next to no images, one seed; a few minutes
     Smoke,

@@ -20,9 +20,7 @@ pub(crate) struct ComputedBy {
 }
 
 /// Every machine and computation among the results, the one with most runs first.
-pub(crate) fn computed_by<'a>(
-    results: impl IntoIterator<Item = &'a JobResult>,
-) -> Vec<ComputedBy> {
+pub(crate) fn computed_by<'a>(results: impl IntoIterator<Item = &'a JobResult>) -> Vec<ComputedBy> {
     type Key = (String, usize, String, Computation);
     let key = |machine: &Machine, computation: &Computation| -> Key {
         let Machine {
@@ -43,7 +41,10 @@ pub(crate) fn computed_by<'a>(
             by.or_default().1 += 1;
         }
     }
-    let named = |((processor, threads, system, computation), (runs, rates)): (Key, (HashSet<&str>, usize))| {
+    let named = |((processor, threads, system, computation), (runs, rates)): (
+        Key,
+        (HashSet<&str>, usize),
+    )| {
         ComputedBy {
             processor,
             threads,
@@ -61,7 +62,9 @@ pub(crate) fn computed_by<'a>(
 /// What is said in front of a report whose results are not all of this program's computation.
 pub(crate) fn notice(all: &[ComputedBy]) -> Option<Notice> {
     let versions: BTreeSet<String> = all.iter().map(|by| by.computation.to_string()).collect();
-    let older = all.iter().any(|by| by.computation.version != Computation::VERSION);
+    let older = all
+        .iter()
+        .any(|by| by.computation.version != Computation::VERSION);
     let now = Computation::VERSION;
     let text = match (versions.len(), older) {
         (0 | 1, false) => return None,

@@ -26,7 +26,7 @@ In a checkout, `cargo xtask reproduce-all` is the same command.
 Exit codes: 0 all runs finished, 1 a run failed or something went wrong, 2 wrong usage, 130 stopped.";
 
 /// What to reproduce, at which scale, on which data, and where results go.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct Options {
     /// Paper files of your own, in place of the four that come with the program

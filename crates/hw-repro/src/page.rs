@@ -210,6 +210,10 @@ fn scale_sentence(results: &PaperResults<'_>, profile: &str) -> String {
 }
 
 fn machine(results: &PaperResults<'_>) -> String {
+    let by = computed_by(results.jobs.iter().copied());
+    if by.iter().any(|other| other.processor != by[0].processor) {
+        return "several machines, which are listed below".into();
+    }
     let seed = results.jobs.iter().flat_map(|job| &job.seeds).next();
     seed.map_or_else(String::new, |seed| {
         let threads = seed.machine.threads;

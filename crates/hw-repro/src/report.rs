@@ -126,12 +126,7 @@ impl Report<'_> {
         parts
     }
 
-    fn write_data(
-        &self,
-        folder: &Path,
-        parts: &[Part<'_>],
-        synthetic: bool,
-    ) -> Result<Value> {
+    fn write_data(&self, folder: &Path, parts: &[Part<'_>], synthetic: bool) -> Result<Value> {
         let profile = self.options.profile().name();
         let summary = export::summary(profile, synthetic, parts, &self.looks);
         let text = serde_json::to_string_pretty(&summary).context("cells as JSON")?;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 pub const USUAL_BUDGET: f64 = 10.0;
 
 /// Keeping records of runs, and making and proving the report from them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct ArchiveOptions {
     /// Keep a small record of each run of the report here, without weights: with them anybody can make

@@ -50,9 +50,9 @@ impl Collector<'_> {
             let index = Index::of(&archive);
             let superseded = |record: &Record| index.run(&record.config) != Some(&record.run);
             // What an older computation made, and this one has made again, is of no more use.
-            known.records.retain(|_, record| {
-                index.run(&record.config).is_none() || !superseded(record)
-            });
+            known
+                .records
+                .retain(|_, record| index.run(&record.config).is_none() || !superseded(record));
             archive = join(archive, known, folder).map_err(refuse)?.0;
         } else if let Some(other) = not_empty(folder) {
             let path = folder.display();
@@ -103,7 +103,9 @@ impl Collector<'_> {
         }
         for failure in &result.failures {
             let config = job.configs.iter();
-            let config = config.clone().find(|config| Some(config.seed) == failure.seed);
+            let config = config
+                .clone()
+                .find(|config| Some(config.seed) == failure.seed);
             let Some(config) = config.filter(|_| failure.problem != NOT_RUN_YET) else {
                 continue;
             };

@@ -22,7 +22,10 @@ pub(crate) fn pack(result: &RunResult) -> Value {
         let counts = counts.filter_map(|count| u32::try_from(count.as_u64()?).ok());
         metrics["confusion"]["counts"] = json!(write_numbers(counts));
     }
-    if let Some((_, earlier)) = value["history"].as_array_mut().and_then(|h| h.split_last_mut()) {
+    if let Some((_, earlier)) = value["history"]
+        .as_array_mut()
+        .and_then(|h| h.split_last_mut())
+    {
         for epoch in earlier {
             epoch["last_losses"] = json!([]);
         }

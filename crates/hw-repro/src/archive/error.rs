@@ -26,7 +26,9 @@ pub enum ArchiveError {
         problem: String,
     },
     /// A format that this program does not know.
-    #[error("{path}: format version {found}, and this program reads version {known}; use a newer hw")]
+    #[error(
+        "{path}: format version {found}, and this program reads version {known}; use a newer hw"
+    )]
     Version {
         /// The file.
         path: PathBuf,
@@ -51,7 +53,9 @@ pub enum ArchiveError {
         here: String,
     },
     /// A paper that is not here.
-    #[error("{path}: it is about the paper {paper}, which is not here; name its file: hw reproduce {paper}.toml")]
+    #[error(
+        "{path}: it is about the paper {paper}, which is not here; name its file: hw reproduce {paper}.toml"
+    )]
     NoPaper {
         /// The archive.
         path: PathBuf,

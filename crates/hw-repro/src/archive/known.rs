@@ -14,7 +14,11 @@ pub(crate) fn sizes(papers: &[&Paper], data: &DataCache) -> Vec<SetSizes> {
     let mut ids: Vec<DatasetId> = runs.filter_map(|run| run.dataset.clone()).collect();
     let variants = papers.iter().flat_map(|paper| &paper.variants);
     ids.extend(variants.filter_map(|variant| variant.dataset.clone()));
-    ids.extend(papers.iter().flat_map(|paper| crate::cells::counted_sets(paper)));
+    ids.extend(
+        papers
+            .iter()
+            .flat_map(|paper| crate::cells::counted_sets(paper)),
+    );
     let figures = papers.iter().flat_map(|paper| paper.figures());
     let shown = figures.filter(|figure| figure.kind == FigureKind::ClassCounts);
     let shown: Vec<&DatasetId> = shown.flat_map(|figure| &figure.datasets).collect();

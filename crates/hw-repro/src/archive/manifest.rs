@@ -163,8 +163,12 @@ impl Reproduction {
         }
         let words = |of: &Self| {
             let data = if of.synthetic { "glyphs" } else { "real data" };
-            let seeds = of.seeds.map_or("as needed".into(), |seeds| seeds.to_string());
-            let emnist = of.emnist.map_or("none".into(), |edition| edition.to_string());
+            let seeds = of
+                .seeds
+                .map_or("as needed".into(), |seeds| seeds.to_string());
+            let emnist = of
+                .emnist
+                .map_or("none".into(), |edition| edition.to_string());
             let only = of.only.clone().unwrap_or_else(|| "all papers".into());
             let papers: Vec<&str> = of.papers.keys().map(String::as_str).collect();
             [

@@ -33,7 +33,9 @@ pub(crate) fn merge(target: &Path, folders: &[PathBuf]) -> Result<Finished, Repr
         });
     }
     let Some(mut all) = all else {
-        return Err(ReproError::Usage("--merge: name the archives to merge".into()));
+        return Err(ReproError::Usage(
+            "--merge: name the archives to merge".into(),
+        ));
     };
     let written = all.write(target)?;
     for note in notes {

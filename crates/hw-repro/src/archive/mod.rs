@@ -16,6 +16,9 @@ mod report;
 mod store;
 mod weights;
 
+#[cfg(test)]
+mod tests;
+
 pub use args::{ArchiveOptions, USUAL_BUDGET};
 pub(crate) use collect::Collector;
 pub use error::ArchiveError;

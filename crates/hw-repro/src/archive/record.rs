@@ -152,7 +152,9 @@ pub(crate) fn from_bytes<T: for<'de> Deserialize<'de>>(
     let rest = bytes.strip_prefix(MAGIC.as_bytes()).ok_or_else(not_ours)?;
     let end = rest.iter().take(11).position(|byte| *byte == b'\n');
     let (version, data) = rest.split_at(end.ok_or_else(not_ours)?);
-    let version = std::str::from_utf8(version).ok().and_then(|v| v.parse().ok());
+    let version = std::str::from_utf8(version)
+        .ok()
+        .and_then(|v| v.parse().ok());
     let version: u32 = version.ok_or_else(not_ours)?;
     if version != VERSION {
         return Err(ArchiveError::Version {

@@ -71,12 +71,7 @@ impl Replayed {
     }
 
     /// Writes the report to `out`; the summary.
-    fn report(
-        &self,
-        out: &Path,
-        common: &Common,
-        started: Instant,
-    ) -> Result<serde_json::Value> {
+    fn report(&self, out: &Path, common: &Common, started: Instant) -> Result<serde_json::Value> {
         let maps = MapStore::default();
         for record in self.archive.records.values() {
             if let Some(map) = record.tested().and_then(|tested| tested.map.clone()) {

@@ -43,7 +43,10 @@ impl Archive {
             };
             // A name from a file is not to lead out of the folder.
             let inside = Path::new(name).components();
-            if !inside.clone().all(|part| matches!(part, std::path::Component::Normal(_))) {
+            if !inside
+                .clone()
+                .all(|part| matches!(part, std::path::Component::Normal(_)))
+            {
                 return Err(damaged("a file of an archive lies in its folder"));
             }
             let bytes = match std::fs::read(&path) {
@@ -183,7 +186,10 @@ impl Index {
         }
         let rank = |run: &str| {
             let computation = &archive.records[run].computation;
-            (computation.version == Computation::VERSION, computation.clone())
+            (
+                computation.version == Computation::VERSION,
+                computation.clone(),
+            )
         };
         for run in archive.records.keys() {
             let name = &index.names[run];
@@ -201,7 +207,11 @@ impl Index {
         if self.names.contains_key(&record.run) {
             return;
         }
-        let teachers = record.config.teacher.iter().flat_map(|teacher| &teacher.runs);
+        let teachers = record
+            .config
+            .teacher
+            .iter()
+            .flat_map(|teacher| &teacher.runs);
         for teacher in teachers.filter_map(|run| archive.records.get(run)) {
             if depth < archive.records.len() {
                 self.name_of(teacher, archive, depth + 1);
@@ -214,7 +224,11 @@ impl Index {
     /// A configuration with its teachers named by theirs.
     fn name(&self, config: &TrainConfig) -> String {
         let mut config = config.clone();
-        for run in config.teacher.iter_mut().flat_map(|teacher| &mut teacher.runs) {
+        for run in config
+            .teacher
+            .iter_mut()
+            .flat_map(|teacher| &mut teacher.runs)
+        {
             if let Some(name) = self.names.get(run) {
                 run.clone_from(name);
             }

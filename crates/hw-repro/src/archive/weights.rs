@@ -62,7 +62,10 @@ mod tests {
         let first = hash(one, &[1, 2, 3, 4, 5, 6, 7, 8]).unwrap();
         assert_eq!(hash(other, &[5, 6, 7, 8, 1, 2, 3, 4]).unwrap(), first);
         assert_ne!(hash(one, &[1, 2, 3, 4, 5, 6, 7, 9]).unwrap(), first);
-        assert_ne!(hash(&one.replace("[1]", "[1,1]"), &[0; 8]), hash(one, &[0; 8]));
+        assert_ne!(
+            hash(&one.replace("[1]", "[1,1]"), &[0; 8]),
+            hash(one, &[0; 8])
+        );
         assert_eq!(hash(one, &[1, 2, 3]), None);
         assert_eq!(over_tensors(b"short"), None);
     }

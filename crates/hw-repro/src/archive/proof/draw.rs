@@ -130,18 +130,27 @@ impl Pool {
 
 fn seconds(record: &Record) -> f64 {
     let trained: f64 = record.history().iter().map(|epoch| epoch.seconds).sum();
-    let tested = record.tested().map_or(0.0, |tested| tested.result.test_seconds);
+    let tested = record
+        .tested()
+        .map_or(0.0, |tested| tested.result.test_seconds);
     BESIDE + trained + tested
 }
 
 /// All that must be made before; `None` where the archive lacks one of them.
 fn teachers(replayed: &Replayed, record: &Record, depth: usize) -> Option<Vec<(String, f64)>> {
     let mut all: Vec<(String, f64)> = Vec::new();
-    let named = record.config.teacher.iter().flat_map(|teacher| &teacher.runs);
+    let named = record
+        .config
+        .teacher
+        .iter()
+        .flat_map(|teacher| &teacher.runs);
     for run in named {
         let teacher = replayed.archive.records.get(run)?;
         teacher.tested().filter(|_| depth < 8)?;
-        for one in teachers(replayed, teacher, depth + 1)?.into_iter().chain([(run.clone(), seconds(teacher))]) {
+        for one in teachers(replayed, teacher, depth + 1)?
+            .into_iter()
+            .chain([(run.clone(), seconds(teacher))])
+        {
             if !all.iter().any(|(known, _)| *known == one.0) {
                 all.push(one);
             }
@@ -162,7 +171,10 @@ mod tests {
             paper,
             name: run.into(),
             seconds,
-            teachers: teachers.iter().map(|(run, s)| (run.to_string(), *s)).collect(),
+            teachers: teachers
+                .iter()
+                .map(|(run, s)| (run.to_string(), *s))
+                .collect(),
         }
     }
 

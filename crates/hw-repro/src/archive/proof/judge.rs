@@ -85,7 +85,10 @@ pub(crate) fn judge(replayed: &Replayed, candidate: &Candidate, here: &Here) -> 
         && archived.computation == here.result.computation;
     let same_weights = record.weights.as_ref() == Some(&here.weights);
     let (verdict, because) = if same_weights && differences.other == 0 {
-        (Verdict::SameBits, "every weight and every answer".to_string())
+        (
+            Verdict::SameBits,
+            "every weight and every answer".to_string(),
+        )
     } else if same_kind && record.weights.is_some() {
         let what = "the same kind of processor and the same computation gave other bits";
         (Verdict::Different, what.to_string())
@@ -95,8 +98,15 @@ pub(crate) fn judge(replayed: &Replayed, candidate: &Candidate, here: &Here) -> 
         } else {
             "another computation"
         };
-        let other = if same_kind { "no hash is archived" } else { other };
-        (Verdict::WithinRounding, format!("{other}; {}", points(apart, allowed)))
+        let other = if same_kind {
+            "no hash is archived"
+        } else {
+            other
+        };
+        (
+            Verdict::WithinRounding,
+            format!("{other}; {}", points(apart, allowed)),
+        )
     } else {
         (Verdict::Different, points(apart, allowed))
     };
@@ -162,16 +172,15 @@ struct Differences {
 
 impl Differences {
     fn of(first: &Answered, second: &Answered) -> Self {
-        let wrong = |answered: &Answered| -> HashMap<u32, u16> {
-            answered.wrong.iter().copied().collect()
-        };
+        let wrong =
+            |answered: &Answered| -> HashMap<u32, u16> { answered.wrong.iter().copied().collect() };
         let (one, two) = (wrong(first), wrong(second));
         let only = |one: &HashMap<u32, u16>, two: &HashMap<u32, u16>| {
             one.keys().filter(|image| !two.contains_key(image)).count()
         };
-        let both = one.iter().filter(|(image, class)| {
-            two.get(image).is_some_and(|other| other != *class)
-        });
+        let both = one
+            .iter()
+            .filter(|(image, class)| two.get(image).is_some_and(|other| other != *class));
         let (only_second, only_first) = (only(&one, &two), only(&two, &one));
         Self {
             other: both.count() + only_first + only_second,

@@ -40,9 +40,9 @@ pub(crate) fn choose(folder: &Path, options: &Options, common: &Common) -> Resul
         note,
     };
     let choice = match missing(&manifest, common) {
-        None if manifest.of.synthetic => {
-            own(Some("the archived runs are on glyphs drawn by this program".into()))
-        }
+        None if manifest.of.synthetic => own(Some(
+            "the archived runs are on glyphs drawn by this program".into(),
+        )),
         None => own(None),
         Some(missing) => {
             let Some(glyphs) = &options.archive.on_glyphs else {
@@ -77,7 +77,9 @@ fn missing(manifest: &Manifest, common: &Common) -> Option<String> {
         let located = hw_data::locate(&set.set.parse().ok()?, &dirs);
         let found = located.is_ok_and(|located| located.train.is_some() && located.test.is_some());
         let name = &set.set;
-        (!found).then(|| format!("no real data ({name} is not to be found; set HW_DATA_DIR or --data-dir)"))
+        (!found).then(|| {
+            format!("no real data ({name} is not to be found; set HW_DATA_DIR or --data-dir)")
+        })
     })
 }
 
@@ -171,8 +173,12 @@ impl Proof<'_> {
                     break;
                 }
                 Err(error) => {
-                    let (name, problem) = (candidate.name.clone(), hw_core::one_line(error.as_ref()));
-                    eprintln!("{}", show::red(&format!("could not be rerun: {name}: {problem}")));
+                    let (name, problem) =
+                        (candidate.name.clone(), hw_core::one_line(error.as_ref()));
+                    eprintln!(
+                        "{}",
+                        show::red(&format!("could not be rerun: {name}: {problem}"))
+                    );
                     outcome.failed.push((name, problem));
                 }
             }

@@ -136,7 +136,11 @@ impl<'a> Rerunner<'a> {
         }
         let mut config = record.config.clone();
         let mut teachers = Vec::new();
-        for run in config.teacher.iter_mut().flat_map(|teacher| &mut teacher.runs) {
+        for run in config
+            .teacher
+            .iter_mut()
+            .flat_map(|teacher| &mut teacher.runs)
+        {
             let made = self.made.get(run).context("its teacher was not made")?;
             // Another computation gives its runs other ids.
             run.clone_from(&made.id);
@@ -151,7 +155,10 @@ impl<'a> Rerunner<'a> {
             let data = &record.data;
             bail!(
                 "{} ({}) is here other data than in the archive (SHA-256 {:.12}, archived {:.12})",
-                data.dataset, data.edition, train.checksum, data.sha256
+                data.dataset,
+                data.edition,
+                train.checksum,
+                data.sha256
             );
         }
         let experiment = Experiment::new(config.clone(), train, test)?;

@@ -16,7 +16,12 @@ const SHORT: usize = 12;
 
 /// What came of a run, in a line.
 pub(crate) fn line(proved: &Proved) -> String {
-    let text = format!("{}: {} ({})", proved.verdict.words(), proved.name, proved.because);
+    let text = format!(
+        "{}: {} ({})",
+        proved.verdict.words(),
+        proved.name,
+        proved.because
+    );
     match proved.verdict {
         Verdict::Different => red(&text),
         _ => text,
@@ -43,7 +48,11 @@ fn sentence(outcome: &Outcome) -> String {
         "{rerun} of {} archived runs rerun{} in {} (seed {}): {} with the same bits, {} within rounding, {} \
          different",
         outcome.of,
-        if outcome.stopped { " before it was stopped" } else { "" },
+        if outcome.stopped {
+            " before it was stopped"
+        } else {
+            ""
+        },
         duration(outcome.seconds),
         outcome.seed,
         count(Verdict::SameBits),

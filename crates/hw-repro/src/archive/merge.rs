@@ -62,24 +62,9 @@ pub(crate) fn join(
         let joined = match known.records.remove(&run) {
             None => record,
             Some(own) => {
-                if let Some(what) = difference(&own, &record) {
-                    if own.machine.processor == record.machine.processor {
-                        return Err(ArchiveError::Differs {
-                            path: folder.into(),
-                            run,
-                            processor: own.machine.processor,
-                            what,
-                        });
-                    }
-                    let (kept, left) = (&own.machine.processor, &record.machine.processor);
-                    let note = format!("kept from {kept}; from {left}, with {what}, left out");
-                    *notes.entry(note).or_insert(0) += 1;
-                    own
-                } else {
-                    let note = format!("in both archives; kept from {}", own.machine.processor);
-                    *notes.entry(note).or_insert(0) += 1;
-                    own.completed_by(record)
-                }
+                let (kept, note) = one_of(own, record, folder)?;
+                *notes.entry(note).or_insert(0) += 1;
+                kept
             }
         };
         known.records.insert(run, joined);
@@ -97,6 +82,34 @@ pub(crate) fn join(
         format!("{}: {runs} run{plural} {note}", folder.display())
     });
     Ok((known, notes.collect()))
+}
+
+/// Which of two records of one run is kept, and why.
+fn one_of(own: Record, other: Record, folder: &Path) -> Result<(Record, String), ArchiveError> {
+    let failed = |record: &Record| matches!(record.came_of_it, CameOfIt::Failed { .. });
+    let [kept, left] = [&own, &other].map(|record| record.machine.processor.clone());
+    match (failed(&own), failed(&other)) {
+        // A full disk, say, is no result.
+        (true, false) => return Ok((other, format!("failed on {kept}; kept from {left}"))),
+        (false, true) => return Ok((own, format!("failed on {left}; kept from {kept}"))),
+        _ => {}
+    }
+    match difference(&own, &other) {
+        None => Ok((
+            own.completed_by(other),
+            format!("in both archives; kept from {kept}"),
+        )),
+        Some(what) if kept == left => Err(ArchiveError::Differs {
+            path: folder.into(),
+            run: own.run,
+            processor: kept,
+            what,
+        }),
+        Some(what) => {
+            let note = format!("kept from {kept}; from {left}, with {what}, left out");
+            Ok((own, note))
+        }
+    }
 }
 
 /// Looks that are not there yet, in the order of their times.
@@ -141,11 +154,17 @@ fn difference(one: &Record, other: &Record) -> Option<String> {
     }
 }
 
-/// The epochs without times.
+/// The epochs without times, and without losses that a record does not keep.
 fn untimed(record: &Record) -> Value {
     let mut history = lossless(&record.history());
     for epoch in history.as_array_mut().into_iter().flatten() {
-        for field in ["seconds", "images_per_second", "partial", "load"] {
+        for field in [
+            "seconds",
+            "images_per_second",
+            "partial",
+            "load",
+            "last_losses",
+        ] {
             epoch[field] = json!(null);
         }
     }

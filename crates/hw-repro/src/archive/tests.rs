@@ -94,13 +94,15 @@ const PAPER: &str = r#"
     text = "it is faster"
     [[claim.part]]
     text = "by the second"
-    check = "a.image_us < searched.image_us"
+    check = "searched.image_us > a.image_us"
 "#;
 
 /// A reproduction with its archive.
 struct Made {
     home: TempDir,
     paper: PathBuf,
+    /// What its report says.
+    cells: String,
 }
 
 impl Made {
@@ -113,7 +115,7 @@ impl Made {
     }
 
     /// What the report in a folder says, as it was written.
-    fn cells(&self, out: &str) -> String {
+    fn cells_in(&self, out: &str) -> String {
         let path = self.path(out).join("report").join("cells.json");
         std::fs::read_to_string(path).unwrap()
     }
@@ -164,10 +166,16 @@ fn made() -> Arc<Made> {
     let home = tempfile::tempdir().unwrap();
     let paper = home.path().join("tiny.toml");
     std::fs::write(&paper, PAPER).unwrap();
-    let made = Arc::new(Made { home, paper });
+    let mut made = Made {
+        home,
+        paper,
+        cells: String::new(),
+    };
     let mut options = options(&made.paper, &made.path("out"));
     options.archive.archive = Some(made.archive());
     run(&options, &Common::default(), &CancelToken::new()).unwrap();
+    made.cells = made.cells_in("out");
+    let made = Arc::new(made);
     *known = Arc::downgrade(&made);
     made
 }
@@ -197,7 +205,7 @@ fn the_report_from_an_archive_is_the_report_that_was_archived() {
     let made = made();
     let finished = made.from(&made.archive(), "again", 0.0).unwrap();
     assert!(finished.is_good() && finished.runs > 3);
-    assert_eq!(made.cells("again"), made.cells("out"));
+    assert_eq!(made.cells_in("again"), made.cells);
     let page = |out: &str| {
         let path = made.path(out).join("report/tiny.md");
         std::fs::read_to_string(path).unwrap()
@@ -276,8 +284,8 @@ fn runs_of_an_older_computation_serve_and_the_report_says_so() {
         }
     });
     made.from(&older, "from-older", 0.0).unwrap();
-    let value = |out: &str| -> Value { serde_json::from_str(&made.cells(out)).unwrap() };
-    let (one, other) = (value("out"), value("from-older"));
+    let value = |out: &str| -> Value { serde_json::from_str(out).unwrap() };
+    let (one, other) = (value(&made.cells), value(&made.cells_in("from-older")));
     let numbers = |report: &Value| -> Vec<Value> {
         let cells = report["cells"].as_array().unwrap().iter();
         cells.map(|cell| cell["values"].clone()).collect()
@@ -311,11 +319,11 @@ fn archives_of_parts_merge_to_the_whole_and_the_same_run_twice_is_one() {
     let (one, two) = (half(0), half(1));
     made.merged("whole", &[&one, &two]).unwrap();
     made.from(&made.path("whole"), "from-whole", 0.0).unwrap();
-    assert_eq!(made.cells("from-whole"), made.cells("out"));
+    assert_eq!(made.cells_in("from-whole"), made.cells);
     // Where the archive lacks a run, its cells say so.
     let few = made.changed("few", |archive| archive.records.clear());
     made.from(&few, "from-few", 0.0).unwrap();
-    assert!(made.cells("from-few").contains("not in the archive"));
+    assert!(made.cells_in("from-few").contains("not in the archive"));
 }
 
 #[test]
@@ -439,4 +447,21 @@ fn a_proof_finds_the_same_bits_here_and_a_changed_record_different() {
     let finished = made.from(&elsewhere, "rounding", 1.0).unwrap();
     assert_eq!(finished.different, 0);
     assert!(page("rounding").contains("within rounding"));
+}
+
+#[test]
+fn a_stopped_proof_leaves_the_report_and_shows_what_was_proved_until_then() {
+    let made = made();
+    let mut options = options(&made.paper, &made.path("stopped"));
+    options.profile = None;
+    options.archive.from_archive = Some(made.archive());
+    options.archive.budget = Some(1.0);
+    let cancel = CancelToken::new();
+    cancel.cancel();
+    let stopped = run(&options, &Common::default(), &cancel).unwrap_err();
+    assert!(matches!(stopped, ReproError::StoppedProof), "{stopped}");
+    assert_eq!(stopped.exit_status(), 130);
+    assert_eq!(made.cells_in("stopped"), made.cells);
+    let page = std::fs::read_to_string(made.path("stopped/proof/report/index.md")).unwrap();
+    assert!(page.contains("0 of ") && page.contains("stopped"), "{page}");
 }

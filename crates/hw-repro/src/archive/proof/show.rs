@@ -59,7 +59,7 @@ fn sentence(outcome: &Outcome) -> String {
         count(Verdict::WithinRounding),
         count(Verdict::Different),
     );
-    if rerun == 0 && outcome.failed.is_empty() {
+    if rerun == 0 && outcome.failed.is_empty() && !outcome.stopped {
         text = format!("no archived run fits into {} minutes", outcome.minutes);
     }
     if !outcome.failed.is_empty() {

@@ -24,6 +24,8 @@
 //! `docs/papers.md` and in [`hw_eval::verdict`].
 #![warn(missing_docs)]
 
+mod archive;
+
 // What is asked.
 mod error;
 mod expression;
@@ -51,6 +53,7 @@ mod stopwatch;
 // What it says.
 mod cells;
 mod claims;
+mod computed;
 mod evidence;
 mod results;
 
@@ -70,6 +73,7 @@ mod report;
 mod tables;
 mod tally;
 
+pub use archive::{ArchiveError, ArchiveOptions, USUAL_BUDGET};
 pub use command::{Finished, run};
 pub use error::ReproError;
 #[cfg(feature = "clap")]

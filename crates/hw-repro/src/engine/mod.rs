@@ -10,7 +10,7 @@ use crate::error::ReproError;
 use std::num::NonZeroU32;
 
 /// Which engine starts how many workers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct EngineOptions {
     /// Start workers by this engine on a cluster, say how to watch and stop them, and end

@@ -42,6 +42,7 @@ mod progress;
 mod scale;
 mod seeds;
 mod stopwatch;
+mod sweep;
 
 // What it says.
 mod cells;

@@ -14,6 +14,7 @@ pub(crate) mod models;
 pub(crate) mod predict;
 pub(crate) mod read;
 pub(crate) mod reproduce;
+pub(crate) mod runs;
 pub(crate) mod serve;
 pub(crate) mod train;
 

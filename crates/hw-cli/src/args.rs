@@ -86,6 +86,9 @@ pub(crate) enum Command {
     /// Rerun every table and figure of the papers, or of a paper of yours, and report what held up
     #[command(after_help = hw_repro::EXAMPLES)]
     Reproduce(Box<hw_repro::Options>),
+    /// Try options of a training: the best by validation is scored on the test set once
+    #[command(after_help = hw_repro::SWEEP_EXAMPLES)]
+    Sweep(Box<hw_repro::SweepOptions>),
     /// List runs, show them, or compare their recipes
     #[command(subcommand, after_help = RUNS_EXAMPLES)]
     Runs(RunsCommand),

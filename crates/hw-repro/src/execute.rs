@@ -355,7 +355,8 @@ impl Executor<'_> {
         lock(&self.progress).say(&task.key, task.seconds, &format!("{what}, testing"));
         let measurer = Measurer {
             data: self.data,
-            job,
+            recipe: super::measure::recipe(config, &job.decl),
+            test_images: job.test_images,
             config,
             folder: &folder,
             looks: &self.out.join("runs").join(hw_eval::looks::REGISTER),

@@ -31,6 +31,7 @@ mod options;
 mod paper;
 
 // What is run.
+mod crew;
 mod data;
 mod estimate;
 mod execute;
@@ -42,13 +43,15 @@ mod progress;
 mod scale;
 mod seeds;
 mod stopwatch;
-mod sweep;
 
 // What it says.
 mod cells;
 mod claims;
 mod evidence;
 mod results;
+
+// Options that vary, in place of a paper.
+mod sweep;
 
 // How it is told.
 mod command;
@@ -72,3 +75,6 @@ pub use error::ReproError;
 pub use options::EXAMPLES;
 pub use options::{Common, DataChoice, Emnist, Options, Profile};
 pub use paper::{Paper, builtin, template};
+#[cfg(feature = "clap")]
+pub use sweep::SWEEP_EXAMPLES;
+pub use sweep::{SweepMachine, SweepOptions, Swept, sweep, sweep_template};

@@ -1,7 +1,6 @@
 //! Testing a trained run: on its own test set, and on every variant that a cell or figure names.
 
 use super::data::DataCache;
-use super::jobs::Job;
 use super::paper::{RunDecl, Variant};
 use super::results::{Answered, Mistake, RunResult, VariantResult};
 use anyhow::{Context, Result};
@@ -19,12 +18,15 @@ const TEST_BATCH: usize = 250;
 /// Mistakes kept for the report.
 const MISTAKES: usize = 24;
 /// File of a run's test results.
-const TEST_RESULT: &str = "test.json";
+pub(crate) const TEST_RESULT: &str = "test.json";
 
 /// Measures one trained run.
 pub(crate) struct Measurer<'a> {
     pub(crate) data: &'a DataCache,
-    pub(crate) job: &'a Job,
+    /// The id of the run's recipe.
+    pub(crate) recipe: String,
+    /// Test images at most.
+    pub(crate) test_images: Option<usize>,
     pub(crate) config: &'a TrainConfig,
     pub(crate) folder: &'a Path,
     /// The register of looks at test sets.
@@ -103,7 +105,7 @@ impl Measurer<'_> {
         purpose: Purpose,
     ) -> Result<()> {
         let look = Look {
-            recipe: recipe(&result.config, &self.job.decl),
+            recipe: self.recipe.clone(),
             run: result.run.clone(),
             test_sha256: test.sha256.clone(),
             test: format!("{}, {}", test.dataset, test.edition),
@@ -120,7 +122,7 @@ impl Measurer<'_> {
 
     /// How many test images are used, if not all.
     fn tested(&self, test: &Dataset) -> Option<usize> {
-        self.job.test_images.filter(|most| *most < test.len())
+        self.test_images.filter(|most| *most < test.len())
     }
 
     /// The test images used: the same for every run on that set.

@@ -16,6 +16,7 @@ pub(crate) mod read;
 pub(crate) mod reproduce;
 pub(crate) mod runs;
 pub(crate) mod serve;
+pub(crate) mod sweep;
 pub(crate) mod train;
 
 use crate::args::Common;

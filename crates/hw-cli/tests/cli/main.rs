@@ -10,5 +10,7 @@ mod interrupts;
 mod looks;
 mod real_data;
 mod reproduce;
+mod runs;
 mod serve;
 mod support;
+mod sweep;

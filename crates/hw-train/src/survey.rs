@@ -236,7 +236,7 @@ mod tests {
 
     fn experiment(rate: f32) -> Experiment {
         let config = TrainConfig {
-            model: "ann".into(),
+            model: "lenet5".into(),
             dataset: "glyphs:digits".parse().unwrap(),
             limit: Some(60),
             batch: 20,

@@ -33,6 +33,8 @@ pub struct Swept {
     pub finished: usize,
     /// Runs that failed: those that diverged, mostly.
     pub failed: usize,
+    /// Runs that are open; more may follow from them.
+    pub open: usize,
     /// Whether the winner was scored on the test set with all its seeds.
     pub decided: bool,
     /// The report's page; `None` where none was asked for.
@@ -67,6 +69,7 @@ pub fn sweep(
 const NOTHING: Swept = Swept {
     finished: 0,
     failed: 0,
+    open: 0,
     decided: true,
     report: None,
 };
@@ -184,6 +187,7 @@ fn report(
     Ok(Swept {
         finished,
         failed,
+        open: report.open(),
         decided: results.tested().len() == sweep.final_seeds.len(),
         report: Some(page),
     })

@@ -49,7 +49,7 @@ pub(crate) type Over = BTreeMap<Purpose, Option<Scores>>;
 /// How far a sweep is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Standing {
-    /// The trials of each rung that began, in order; of a rung that is over, best first.
+    /// The trials of each rung that began, best first; those without a score come last.
     pub(crate) rungs: Vec<Vec<usize>>,
     /// The trial that is best, once the last rung is over and any of it could be scored.
     pub(crate) winner: Option<usize>,
@@ -67,11 +67,11 @@ pub(crate) fn standing(sweep: &Sweep, over: &Over) -> Standing {
             seeds.map(move |&seed| Purpose::Search { rung, trial, seed })
         });
         standing.open = runs.filter(|run| !over.contains_key(run)).collect();
+        let ranked = rank(sweep, over, rung, &entrants);
         if !standing.open.is_empty() {
-            standing.rungs.push(entrants);
+            standing.rungs.push(ranked);
             return standing;
         }
-        let ranked = rank(sweep, over, rung, &entrants);
         let scored = ranked.iter().copied();
         let scored = scored.filter(|&trial| mean(sweep, over, rung, trial).is_some());
         let next = sweep.rungs.get(rung + 1).map_or(1, |next| next.trials);

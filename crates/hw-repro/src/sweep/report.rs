@@ -67,6 +67,11 @@ impl Report<'_> {
         Ok((summary, written.html))
     }
 
+    /// Runs that are open.
+    pub(crate) fn open(&self) -> usize {
+        standing(self.sweep, &self.results.over()).open.len()
+    }
+
     /// What a reader wants to know first, in a few lines.
     pub(crate) fn in_words(&self) -> String {
         let standing = standing(self.sweep, &self.results.over());

@@ -18,6 +18,7 @@ pub mod cancel;
 pub mod errors;
 pub mod files;
 pub mod rng;
+pub mod shared;
 
 pub use cancel::CancelToken;
 pub use errors::one_line;

@@ -1,10 +1,11 @@
 //! The whole of a reproduction: papers in, runs in rounds, a report out.
 
 use super::claims::{self, JudgedClaim};
+use super::crew::{self, Crew, Workers};
 use super::data::DataCache;
 use super::error::ReproError;
 use super::estimate::Estimator;
-use super::execute::{Executor, Workers};
+use super::execute::Executor;
 use super::jobs::{self, Job, Selection};
 use super::list::list;
 use super::options::{Common, DataChoice, Options, Profile};
@@ -111,8 +112,7 @@ fn reproduce(options: &Options, common: &Common, cancel: &CancelToken) -> Result
         });
     }
     // Known before the hours of work, not after them.
-    let runs = out.join("runs");
-    hw_core::files::create_folder(&runs).with_context(|| format!("--out {}", out.display()))?;
+    let store = crew::store(&out)?;
     if let Some(kept) = &options.publish {
         std::fs::create_dir_all(kept).with_context(|| format!("--publish {}", kept.display()))?;
     }
@@ -120,12 +120,15 @@ fn reproduce(options: &Options, common: &Common, cancel: &CancelToken) -> Result
     let executor = Executor {
         papers: &papers,
         out: &out,
-        data: &data,
-        cancel: cancel.clone(),
-        estimator: Mutex::new(estimator),
-        progress: Mutex::new(Progress::new()),
-        workers,
-        deadline: options.stop_after.map(minutes),
+        crew: Crew {
+            store: &store,
+            data: &data,
+            cancel: cancel.clone(),
+            estimator: Mutex::new(estimator),
+            progress: Mutex::new(Progress::new()),
+            workers,
+            deadline: options.stop_after.map(minutes),
+        },
     };
     let mut results = in_rounds(&executor, options, &papers, &jobs, first)?;
     take_times(&executor, options, &papers, &jobs, &mut results)?;
@@ -182,7 +185,7 @@ fn in_rounds(
     let mut results: Vec<JobResult> = jobs.iter().map(JobResult::new).collect();
     for round in 1.. {
         results = executor.run(jobs, results, &seeds)?;
-        if options.seeds.is_some() || executor.time_is_up() {
+        if options.seeds.is_some() || executor.crew.time_is_up() {
             break;
         }
         let judged: Vec<(usize, Vec<JudgedClaim>)> = papers
@@ -202,7 +205,7 @@ fn in_rounds(
         }
         let open = judged.iter().flat_map(|(_, claims)| claims);
         let open = open.flat_map(|claim| &claim.parts).filter(|part| part.open);
-        executor.note(&format!(
+        executor.crew.note(&format!(
             "after {round} seed{}: one more for the runs of {} parts of claims that are not decided",
             if round == 1 { "" } else { "s" },
             open.count()
@@ -219,7 +222,7 @@ fn take_times(
     jobs: &[Job],
     results: &mut [JobResult],
 ) -> Result<()> {
-    if executor.time_is_up() {
+    if executor.crew.time_is_up() {
         return Ok(());
     }
     let mut places: Vec<usize> = Vec::new();
@@ -241,14 +244,14 @@ fn take_times(
     };
     let stopwatch = Stopwatch {
         out: executor.out,
-        data: executor.data,
-        cancel: &executor.cancel,
+        data: executor.crew.data,
+        cancel: &executor.crew.cancel,
         repetitions,
         seconds,
         steps,
     };
     stopwatch.measure(jobs, &places, results, &mut |message| {
-        executor.note(message)
+        executor.crew.note(message)
     })
 }
 

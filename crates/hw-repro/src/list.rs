@@ -1,7 +1,7 @@
 //! `--list`: what would run, and for how long.
 
+use super::crew::Workers;
 use super::estimate::Estimator;
-use super::execute::Workers;
 use super::jobs::Job;
 use super::paper::Paper;
 use hw_report::format::{count_with, duration};

@@ -1,5 +1,6 @@
 //! Testing a trained run: on its own test set, and on every variant that a cell or figure names.
 
+use super::crew::{Busy, Made};
 use super::data::DataCache;
 use super::paper::{RunDecl, Variant};
 use super::results::{Answered, Mistake, RunResult, VariantResult};
@@ -11,12 +12,14 @@ use hw_eval::{Answers, CrossInput, Metrics, Predictions, cross_predictions, eval
 use hw_train::{DataStamp, Machine, TrainConfig, Trained};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Images a batch when testing.
 const TEST_BATCH: usize = 250;
 /// Mistakes kept for the report.
 const MISTAKES: usize = 24;
+/// How long to wait where another process writes a look down.
+const WAIT: Duration = Duration::from_millis(20);
 /// File of a run's test results.
 pub(crate) const TEST_RESULT: &str = "test.json";
 
@@ -28,7 +31,8 @@ pub(crate) struct Measurer<'a> {
     /// Test images at most.
     pub(crate) test_images: Option<usize>,
     pub(crate) config: &'a TrainConfig,
-    pub(crate) folder: &'a Path,
+    /// The trained run.
+    pub(crate) made: &'a Made<'a>,
     /// The register of looks at test sets.
     pub(crate) looks: &'a Path,
     /// Runs that share the machine meanwhile.
@@ -45,37 +49,74 @@ impl Measurer<'_> {
         outcome: hw_train::Outcome,
         variants: &[&Variant],
     ) -> Result<RunResult> {
+        let declared = variants.iter().map(|v| Ok((*v, serde_json::to_string(v)?)));
+        let declared = declared.collect::<Result<Vec<(&Variant, String)>>>()?;
         let test = self.data.get(&self.config.dataset, Split::Test)?;
-        let path = self.folder.join(TEST_RESULT);
-        let known = std::fs::read_to_string(&path)
+        if let Some(known) = self.known(&test) {
+            let missing =
+                |(variant, declared): &&(&Variant, String)| !holds(&known, variant, declared);
+            if !declared.iter().any(|variant| missing(&variant)) {
+                return Ok(known);
+            }
+        }
+        // To be added to: one process at a time.
+        let turn = match self.made.own {
+            true => None,
+            false => Some(self.made.store.add_to(self.made.run)?.map_err(|_| Busy)?),
+        };
+        let (result, changed) = self.measured(&test, outcome, declared)?;
+        if changed {
+            if let Some(turn) = turn
+                && !turn.is_held()?
+            {
+                return Err(Busy.into());
+            }
+            let text = serde_json::to_string_pretty(&result).context("test results as JSON")?;
+            let path = self.made.folder.join(TEST_RESULT);
+            hw_core::files::write_whole(&path, text.as_bytes())?;
+        }
+        Ok(result)
+    }
+
+    /// The results that are there and still true.
+    fn known(&self, test: &Dataset) -> Option<RunResult> {
+        let path = self.made.folder.join(TEST_RESULT);
+        std::fs::read_to_string(path)
             .ok()
             .and_then(|text| serde_json::from_str::<RunResult>(&text).ok())
             .filter(|known| known.test.sha256 == test.checksum)
-            .filter(|known| known.tested == self.tested(&test));
+            .filter(|known| known.tested == self.tested(test))
+    }
+
+    /// The results, those that are there with what they lack, and whether anything was measured.
+    fn measured(
+        &self,
+        test: &Arc<Dataset>,
+        outcome: hw_train::Outcome,
+        variants: Vec<(&Variant, String)>,
+    ) -> Result<(RunResult, bool)> {
+        let known = self.known(test);
         let mut changed = known.is_none();
-        let open = || hw_train::checkpoint::open(self.folder, &candle_core::Device::Cpu);
+        let open = || hw_train::checkpoint::open(self.made.folder, &candle_core::Device::Cpu);
         let mut trained = None;
         let mut result = match known {
             Some(known) => known,
             None => {
                 let opened = trained.insert(open()?);
-                let result = self.measure(opened, &test, outcome)?;
+                let result = self.measure(opened, test, outcome)?;
                 self.look(&result, &result.test, &result.metrics, Purpose::Test)?;
                 result
             }
         };
-        for variant in variants {
-            let declared = serde_json::to_string(variant)?;
-            let is_it = |known: &VariantResult| known.id == variant.id;
-            let mut known = result.variants.iter().filter(|known| is_it(known));
-            if known.any(|known| known.declared == declared) {
+        for (variant, declared) in variants {
+            if holds(&result, variant, &declared) {
                 continue;
             }
             if trained.is_none() {
                 trained = Some(open()?);
             }
             let opened = trained.as_ref().context("no checkpoint")?;
-            result.variants.retain(|known| !is_it(known));
+            result.variants.retain(|known| known.id != variant.id);
             // A test set that is not to be had costs its own cells only.
             match self.variant(opened, variant, declared) {
                 Ok(measured) => {
@@ -89,11 +130,7 @@ impl Measurer<'_> {
             }
             changed = true;
         }
-        if changed {
-            let text = serde_json::to_string_pretty(&result).context("test results as JSON")?;
-            hw_core::files::write_whole(&path, text.as_bytes())?;
-        }
-        Ok(result)
+        Ok((result, changed))
     }
 
     /// Writes a look at a test set down.
@@ -116,7 +153,16 @@ impl Measurer<'_> {
             program: concat!("hw ", env!("CARGO_PKG_VERSION")).into(),
             label: Some(hw_train::recipe_label(&result.config)),
         };
+        // Appending to one file from several machines needs more than file locks on many file systems.
+        let store = self.made.store;
+        let turn = loop {
+            match store.add_to(looks::REGISTER)? {
+                Ok(turn) => break turn,
+                Err(_) => std::thread::sleep(WAIT),
+            }
+        };
         Register::open(self.looks)?.record(&look)?;
+        drop(turn);
         Ok(())
     }
 
@@ -307,6 +353,12 @@ impl Space {
         }
         Ok(space)
     }
+}
+
+/// Whether a variant, declared like this, was measured.
+fn holds(result: &RunResult, variant: &Variant, declared: &str) -> bool {
+    let mut known = result.variants.iter();
+    known.any(|known| known.id == variant.id && known.declared == declared)
 }
 
 /// What emnist-ablation did to compare a model of merged classes with labels that are not: wherever

@@ -196,13 +196,12 @@ fn key(config: &TrainConfig) -> String {
 mod tests {
     use super::*;
     use crate::evidence::Evidence;
-    use crate::execute::{Executor, Workers};
+    use crate::execute::tests::executor;
     use crate::jobs::{Selection, plan, tests::options};
     use crate::options::Profile;
     use crate::paper::{Paper, template};
     use crate::results::PaperResults;
     use hw_data::DataDirs;
-    use std::sync::Mutex;
 
     fn rates(load: Option<f64>) -> Rates {
         Rates {
@@ -244,23 +243,8 @@ mod tests {
         let data = DataCache::new(DataDirs::default(), true);
         let jobs = plan(&papers, &selection, &options(Profile::Smoke), &data).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let executor = Executor {
-            papers: &papers,
-            out: folder.path(),
-            data: &data,
-            cancel: CancelToken::new(),
-            estimator: Mutex::new(crate::estimate::Estimator::open(
-                folder.path(),
-                Default::default(),
-            )),
-            progress: Mutex::new(crate::progress::Progress::new()),
-            workers: Workers {
-                count: 1,
-                threads: 1,
-                memory: 1 << 30,
-            },
-            deadline: None,
-        };
+        let store = crate::crew::store(folder.path()).unwrap();
+        let executor = executor(&papers, folder.path(), &store, &data);
         let new = jobs.iter().map(JobResult::new).collect();
         let mut results = executor.run(&jobs, new, &[1, 1]).unwrap();
         let cancel = CancelToken::new();

@@ -167,9 +167,15 @@ impl EventLog {
     /// # Errors
     /// [`hw_core::FileError`] when the disk is full, say.
     pub fn append(&mut self, event: &Event) -> Result<(), hw_core::FileError> {
-        self.file
-            .write_all(&line(event))
-            .map_err(hw_core::FileError::at("append to", &self.path))
+        let mut write = || {
+            self.file.write_all(&line(event))?;
+            match event {
+                // What is written next counts on it, even if the machine stops.
+                Event::Epoch(_) | Event::Finished { .. } => self.file.sync_data(),
+                _ => Ok(()),
+            }
+        };
+        write().map_err(hw_core::FileError::at("append to", &self.path))
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::averaging::Averages;
 use crate::batch_norm::{BatchNormStatistics, reestimate};
 use crate::calibrate;
-use crate::checkpoint::{self, Progress, Restored};
+use crate::checkpoint::{self, BEST, Progress, Restored};
 use crate::config::TrainConfig;
 use crate::error::{Result, TrainError};
 use crate::evaluate::{Evaluation, correct_answers, evaluate, score, tensors};
@@ -16,6 +16,7 @@ use crate::planned::{Planned, loss_function};
 use crate::provenance::{Computation, Machine};
 use crate::stopping::Plateau;
 use crate::teacher::Teaching;
+use hw_core::shared::{Lease, Watch};
 use hw_core::{CancelToken, FileError, Rng};
 use hw_data::Batch;
 use hw_models::plan::LossFunction;
@@ -31,6 +32,8 @@ pub const EVENTS: &str = "events.jsonl";
 pub const RUN: &str = "run.json";
 /// File that the process at work on a run holds locked; empty, and of no meaning when it is not locked.
 pub const LOCK: &str = "lock";
+/// Folder in which a run's owner says that it is at work; gone when nobody is.
+pub const LEASE: &str = "lease";
 /// How many of an epoch's last losses its record keeps.
 const LAST_LOSSES: usize = 20;
 /// Every so many steps, a step is logged and shown.
@@ -44,6 +47,9 @@ pub struct RunOptions<'a> {
     pub observer: &'a mut dyn FnMut(&Event),
     /// Within a long epoch, a safe point is written this often.
     pub checkpoint_every: Duration,
+    /// Whether the caller sees to it that nobody else writes into the run's folder; else the run does, by a
+    /// file lock and a [lease](hw_core::shared).
+    pub exclusive: bool,
     /// The teachers' weights, each a checkpoint or a run's folder, where the configuration names
     /// [teachers](crate::teacher) and the run's folder does not hold them yet.
     pub teachers: Vec<PathBuf>,
@@ -56,6 +62,7 @@ impl<'a> RunOptions<'a> {
             cancel: CancelToken::new(),
             observer,
             checkpoint_every: Duration::from_secs(60),
+            exclusive: false,
             teachers: Vec::new(),
         }
     }
@@ -161,7 +168,10 @@ impl Experiment {
         if let Some(complete) = restore()?.as_ref().and_then(complete) {
             return Ok(complete);
         }
-        let _claim = claim(folder)?;
+        let hold = match options.exclusive {
+            true => None,
+            false => Some(Hold::take(folder, &options.cancel)?),
+        };
         // Another process may have gone on until a moment ago.
         let restored = restore()?;
         if let Some(complete) = restored.as_ref().and_then(complete) {
@@ -177,7 +187,25 @@ impl Experiment {
             computation: self.stamp.computation.clone(),
         };
         write_json(&folder.join(RUN), &file)?;
-        Trainer::new(self, folder, options, restored, teaching)?.train()
+        let trainer = Trainer::new(self, folder, options, restored, teaching, hold.as_ref())?;
+        let outcome = trainer.train();
+        if let Some(hold) = hold {
+            hold.lease.close();
+        }
+        outcome
+    }
+
+    /// What became of the run in `folder`, if it is this one and complete. Nothing is written, and the last
+    /// checkpoint is not needed: only configuration, log and weights to use.
+    pub fn finished(&self, folder: &Path) -> Option<Outcome> {
+        read_run(folder).filter(|file| file.run == self.id())?;
+        let events = events::read(&folder.join(EVENTS));
+        match events.last() {
+            Some(Event::Finished { best_epoch, .. }) if folder.join(BEST).exists() => Some(
+                Outcome::finished(&self.config, events::epochs(&events), *best_epoch),
+            ),
+            _ => None,
+        }
     }
 
     /// What became of a run that is complete.
@@ -189,19 +217,32 @@ impl Experiment {
     }
 }
 
-/// Takes a run's folder for this process, for as long as the file is open.
-fn claim(folder: &Path) -> Result<File> {
-    hw_core::files::create_folder(folder)?;
-    let path = folder.join(LOCK);
-    let mut options = File::options();
-    let file = options.create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(FileError::at("open", &path))?;
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(TrainError::Busy {
+/// A run's folder, taken for this process.
+struct Hold {
+    /// Held until the file is closed.
+    _lock: File,
+    /// For file systems that know no locks, or none that other machines see.
+    lease: Lease,
+}
+
+impl Hold {
+    fn take(folder: &Path, cancel: &CancelToken) -> Result<Self> {
+        hw_core::files::create_folder(folder)?;
+        let busy = || TrainError::Busy {
             path: folder.into(),
-        }),
-        // Some file systems know no locks.
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
+        };
+        let path = folder.join(LOCK);
+        let mut options = File::options();
+        let lock = options.create(true).truncate(false).write(true).open(&path);
+        let lock = lock.map_err(FileError::at("open", &path))?;
+        if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+            return Err(busy());
+        }
+        let lease = Lease::take_patiently(&folder.join(LEASE), &Watch::default(), cancel)?;
+        Ok(Self {
+            _lock: lock,
+            lease: lease.map_err(|_| busy())?,
+        })
     }
 }
 
@@ -230,6 +271,7 @@ struct Trainer<'a, 'o> {
     experiment: &'a Experiment,
     folder: &'a Path,
     options: RunOptions<'o>,
+    hold: Option<&'a Hold>,
     network: Network,
     optimizer: OptimizerState,
     /// Takes the steps where it can; network and optimizer are then behind, see [`Trainer::catch_up`].
@@ -293,6 +335,7 @@ impl<'a, 'o> Trainer<'a, 'o> {
         options: RunOptions<'o>,
         restored: Option<Restored>,
         teaching: Option<Teaching>,
+        hold: Option<&'a Hold>,
     ) -> Result<Self> {
         let config = &experiment.config;
         let Restored {
@@ -331,6 +374,7 @@ impl<'a, 'o> Trainer<'a, 'o> {
             experiment,
             folder,
             options,
+            hold,
             network,
             optimizer,
             planned,
@@ -385,7 +429,18 @@ impl<'a, 'o> Trainer<'a, 'o> {
         Ok(())
     }
 
+    /// Asked before every write: who slept until another took the run over writes nothing more.
+    fn check_hold(&self) -> Result<()> {
+        match self.hold {
+            Some(hold) if !hold.lease.is_held()? => Err(TrainError::Busy {
+                path: self.folder.into(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     fn emit(&mut self, event: Event) -> Result<()> {
+        self.check_hold()?;
         self.log.append(&event)?;
         (self.options.observer)(&event);
         Ok(())
@@ -728,6 +783,7 @@ impl<'a, 'o> Trainer<'a, 'o> {
     }
 
     fn save_last(&mut self) -> Result<()> {
+        self.check_hold()?;
         self.catch_up()?;
         let stamp = &self.experiment.stamp;
         checkpoint::save_last(

@@ -27,6 +27,7 @@ use crate::provenance::{Computation, Machine};
 use crate::recipe::recipe_id;
 use crate::run::{EVENTS, LOCK, RUN, read_run};
 use hw_core::FileError;
+use hw_core::shared::is_being_made;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::fs::{File, TryLockError};
@@ -154,7 +155,7 @@ fn state(folder: &Path, last: Option<&Event>) -> State {
         Some(Event::Finished { .. }) => State::Finished,
         Some(Event::Diverged { .. }) => State::Diverged,
         Some(Event::Interrupted { .. }) => State::Interrupted,
-        _ if is_locked(folder) => State::Running,
+        _ if is_locked(folder) || is_being_made(folder) => State::Running,
         _ => State::Interrupted,
     }
 }

@@ -3,7 +3,7 @@
 use super::decide::{Purpose, standing};
 use super::plan::{Sweep, label};
 use super::results::{Ended, Kept, Results, Searched};
-use crate::crew::{Agenda, Crew, Task, key, lock};
+use crate::crew::{Agenda, Crew, Made, Task, key, lock};
 use crate::measure::Measurer;
 use anyhow::Result;
 use hw_data::Split;
@@ -11,13 +11,15 @@ use hw_eval::looks::REGISTER;
 use hw_models::ModelSpec;
 use hw_train::{Outcome, TrainConfig};
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 /// Runs a sweep.
 pub(crate) struct SweepAgenda<'a> {
     pub(crate) sweep: &'a Sweep,
     pub(crate) crew: &'a Crew<'a>,
+    /// The register of looks at test sets.
+    pub(crate) looks: PathBuf,
     /// What earlier calls have left.
     pub(crate) kept: &'a Kept,
     /// The network of a configuration, for the estimate of time and memory.
@@ -38,6 +40,7 @@ impl<'a> SweepAgenda<'a> {
     pub(crate) fn new(
         sweep: &'a Sweep,
         crew: &'a Crew<'a>,
+        out: &Path,
         kept: &'a Kept,
         network: &'a (dyn Fn(&TrainConfig) -> Option<ModelSpec> + Sync),
         test_images: usize,
@@ -45,6 +48,7 @@ impl<'a> SweepAgenda<'a> {
         Self {
             sweep,
             crew,
+            looks: out.join("runs").join(REGISTER),
             kept,
             network,
             test_images,
@@ -85,6 +89,10 @@ impl<'a> SweepAgenda<'a> {
             seconds: estimator.seconds_alone(&config, network.as_ref(), tested),
             bytes: network.map_or(0, |network| crate::estimate::bytes(&network, config.batch)),
             key: key(&config),
+            usual_epochs: config.epochs,
+            teachers: Vec::new(),
+            finished: false,
+            again: None,
             config,
             what,
         }
@@ -135,28 +143,28 @@ impl Agenda for SweepAgenda<'_> {
     fn note(&self, task: &Task<Purpose>, outcome: Result<Ended>) -> Vec<Task<Purpose>> {
         let ended = outcome.unwrap_or_else(|error| {
             let problem = hw_core::one_line(error.as_ref());
-            lock(&self.crew.progress).note(&format!("{}: {problem}", task.name));
+            self.crew.note(&format!("{}: {problem}", task.name));
             Ended::Failed(problem)
         });
         lock(&self.board).results.add(task.what, ended);
         self.open()
     }
 
-    fn finish(&self, task: &Task<Purpose>, folder: &Path, outcome: Outcome) -> Result<Ended> {
+    fn finish(&self, task: &Task<Purpose>, made: &Made<'_>, outcome: Outcome) -> Result<Ended> {
         let train = self.crew.data.get(&task.config.dataset, Split::Train)?;
-        let run = folder.file_name().unwrap_or_default().to_string_lossy();
         match task.what {
             Purpose::Search { .. } => {
-                Searched::of(&run, outcome, train.synthetic).map(Ended::Searched)
+                Searched::of(made.run, outcome, train.synthetic).map(Ended::Searched)
             }
             Purpose::Final { .. } => {
+                self.crew.say_testing(task);
                 let measurer = Measurer {
                     data: self.crew.data,
                     recipe: hw_train::recipe_id(&task.config),
                     test_images: None,
                     config: &task.config,
-                    folder,
-                    looks: &self.crew.out.join("runs").join(REGISTER),
+                    made,
+                    looks: &self.looks,
                     beside: self.crew.workers.count - 1,
                 };
                 let result = measurer.complete(outcome, &[])?;

@@ -7,7 +7,7 @@ use super::plan::{Shape, Sweep};
 use super::report::Report;
 use super::results::{Kept, Results};
 use crate::command::workers;
-use crate::crew::Crew;
+use crate::crew::{self, Crew};
 use crate::data::DataCache;
 use crate::error::ReproError;
 use crate::estimate::Estimator;
@@ -122,6 +122,7 @@ fn run(
         });
         return Ok(NOTHING);
     }
+    let store = crew::store(&out)?;
     claim(&out, &sweep)?;
     let command = format!("hw sweep {}", file.display());
     let kept = Kept::read(&out)?;
@@ -135,7 +136,7 @@ fn run(
     data.get(dataset, Split::Test)?;
     let minutes = |minutes: f64| started + Duration::from_secs_f64(minutes * 60.0);
     let crew = Crew {
-        out: &out,
+        store: &store,
         data: &data,
         cancel: cancel.clone(),
         estimator: Mutex::new(estimator),
@@ -144,7 +145,7 @@ fn run(
         deadline: stop_after.map(minutes),
     };
     let test_images = counts.map_or(0, |[_, test]| test);
-    let agenda = SweepAgenda::new(&sweep, &crew, &kept, &network, test_images);
+    let agenda = SweepAgenda::new(&sweep, &crew, &out, &kept, &network, test_images);
     crew.run(&agenda, agenda.open())?;
     let results = agenda.results();
     if options.worker {
@@ -193,10 +194,8 @@ fn report(
     })
 }
 
-/// Makes the folder that of this sweep, or finds that it is.
+/// Makes the folder this sweep's, or finds that it is.
 fn claim(out: &Path, sweep: &Sweep) -> Result<()> {
-    let runs = out.join("runs");
-    hw_core::files::create_folder(&runs).with_context(|| format!("--out {}", out.display()))?;
     let path = out.join(SWEEP);
     let text = serde_json::to_string_pretty(sweep).context("a sweep as JSON")? + "\n";
     match std::fs::read_to_string(&path) {

@@ -136,7 +136,11 @@ impl Kept {
     pub(crate) fn ended(&self, purpose: Purpose, config: &TrainConfig) -> Option<Ended> {
         let run = self.0.get(&crate::crew::key(config))?;
         match (run.state, purpose) {
-            (State::Diverged, _) => Some(Ended::Failed("training diverged".into())),
+            (State::Diverged, _) => {
+                let problem = std::fs::read_to_string(run.folder.join(crate::crew::FAILED));
+                let problem = problem.unwrap_or_else(|_| "training diverged".into());
+                Some(Ended::Failed(problem))
+            }
             (State::Finished, Purpose::Search { .. }) => {
                 let outcome = Outcome {
                     finished: true,

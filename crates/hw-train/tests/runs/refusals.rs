@@ -6,7 +6,7 @@ use hw_kernels::optim::AdamEpsilon;
 use hw_models::weights;
 use hw_train::checkpoint::{self, BEST, LAST};
 use hw_train::experiment::CONFIG;
-use hw_train::run::RUN;
+use hw_train::run::{LEASE, RUN};
 use hw_train::{
     BatchNormStatistics, EarlyStopping, Event, Experiment, Optimizer, RunOptions, TrainConfig,
     TrainError,
@@ -269,6 +269,24 @@ fn a_run_that_is_being_worked_on_is_refused_and_not_harmed() {
     assert!(checkpoints(folder.path()) == checkpoints(whole.path()));
     // Whoever comes when the work is done may read it.
     assert!(resume(&experiment, folder.path()).unwrap().finished);
+}
+
+#[test]
+fn who_was_taken_over_while_asleep_writes_nothing_more() {
+    let experiment = experiment(config());
+    let folder = tempfile::tempdir().unwrap();
+    let mut steps = 0;
+    let mut observer = |event: &Event| {
+        if matches!(event, Event::Step { .. }) {
+            steps += 1;
+            // As another machine does it, that has not seen this one's heartbeat for long.
+            std::fs::create_dir(folder.path().join(LEASE).join("2")).unwrap();
+        }
+    };
+    let error = experiment.start(folder.path(), RunOptions::new(&mut observer));
+    assert!(matches!(error, Err(TrainError::Busy { .. })), "{error:?}");
+    assert_eq!(steps, 1);
+    assert!(!folder.path().join(LAST).exists());
 }
 
 /// What a stopped run says when its safe point was changed so.

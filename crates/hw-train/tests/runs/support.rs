@@ -123,11 +123,21 @@ pub(crate) fn snapshots(
 
 fn copy(folder: &Path) -> TempDir {
     let target = tempfile::tempdir().unwrap();
+    copy_into(folder, target.path());
+    target
+}
+
+fn copy_into(folder: &Path, target: &Path) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
-        std::fs::copy(entry.path(), target.path().join(entry.file_name())).unwrap();
+        let to = target.join(entry.file_name());
+        if entry.path().is_dir() {
+            std::fs::create_dir(&to).unwrap();
+            copy_into(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
     }
-    target
 }
 
 /// The bytes of both checkpoints.

@@ -160,7 +160,7 @@ fn reproduce(options: &Options, common: &Common, cancel: &CancelToken) -> Result
     let default = PathBuf::from("results").join(options.profile().name());
     let out = options.out.clone().unwrap_or(default);
     let estimator = Estimator::open(&out, images(&jobs, &data));
-    let workers = workers(options);
+    let workers = workers(options.workers, options.memory);
     let first = first_seeds(options, &papers, &jobs);
     if options.list {
         list(&jobs, &estimator, &papers, workers, &first);
@@ -391,11 +391,11 @@ pub(crate) fn timed_places(papers: &[Paper], jobs: &[Job]) -> Vec<usize> {
 
 /// How the runs share the machine: small networks gain little from a second thread, so each of a
 /// few runs at a time gets its part of the processor.
-fn workers(options: &Options) -> Workers {
+pub(crate) fn workers(at_a_time: Option<u16>, memory: Option<f64>) -> Workers {
     let threads = rayon::current_num_threads();
     let usual = if threads <= 4 { threads } else { threads / 2 };
-    let count = options.workers.map_or(usual.clamp(1, 8), usize::from);
-    let memory = options.memory.map(|gib| (gib * GIB) as u64);
+    let count = at_a_time.map_or(usual.clamp(1, 8), usize::from);
+    let memory = memory.map(|gib| (gib * GIB) as u64);
     Workers {
         count,
         threads: (threads / count).max(1),

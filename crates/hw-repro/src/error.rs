@@ -14,6 +14,14 @@ pub enum ReproError {
         /// What is wrong, where.
         problem: String,
     },
+    /// A sweep file that says something impossible.
+    #[error("{file}: {problem}")]
+    Sweep {
+        /// The file.
+        file: String,
+        /// What is wrong, where.
+        problem: String,
+    },
     /// Something was asked for that does not exist.
     #[error("{0}")]
     Usage(String),

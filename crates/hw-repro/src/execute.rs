@@ -187,7 +187,8 @@ impl Agenda for Round<'_> {
         let job = &self.jobs[task.what.job];
         let measurer = Measurer {
             data: crew.data,
-            job,
+            recipe: super::measure::recipe(&task.config, &job.decl),
+            test_images: job.test_images,
             config: &task.config,
             made,
             looks: &self.executor.out.join("runs").join(REGISTER),

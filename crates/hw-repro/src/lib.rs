@@ -57,6 +57,9 @@ mod computed;
 mod evidence;
 mod results;
 
+// Options that vary, in place of a paper.
+mod sweep;
+
 // How it is told.
 mod command;
 mod export;
@@ -82,3 +85,6 @@ pub use options::{Common, DataChoice, Emnist, Options, Profile};
 pub use paper::{Paper, builtin, template};
 pub use sharing::Sharing;
 pub use simulate::SimulateOptions;
+#[cfg(feature = "clap")]
+pub use sweep::SWEEP_EXAMPLES;
+pub use sweep::{SweepMachine, SweepOptions, Swept, sweep, sweep_template};

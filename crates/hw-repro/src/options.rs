@@ -159,7 +159,7 @@ pub struct Common {
 }
 
 #[cfg(feature = "clap")]
-fn positive(text: &str) -> Result<f64, String> {
+pub(crate) fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
         _ => Err("expected a number above 0".into()),

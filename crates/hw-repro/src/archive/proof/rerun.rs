@@ -127,9 +127,11 @@ impl<'a> Rerunner<'a> {
             own: true,
             store: &self.store,
         };
+        let job = &replayed.jobs[candidate.job];
         let measurer = Measurer {
             data: &self.data,
-            job: &replayed.jobs[candidate.job],
+            recipe: crate::measure::recipe(&made.config, &job.decl),
+            test_images: job.test_images,
             config: &made.config,
             made: &run,
             looks: &self.runs.join(REGISTER),

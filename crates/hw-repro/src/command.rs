@@ -18,6 +18,7 @@ use super::report::Report;
 use super::results::{JobResult, PaperResults};
 use super::seeds;
 use super::simulate::{self, Work};
+use super::status;
 use super::stopwatch::{self, Stopwatch};
 use anyhow::{Context, Result};
 use hw_core::CancelToken;
@@ -183,7 +184,8 @@ fn reproduce(options: &Options, common: &Common, cancel: &CancelToken) -> Result
     // Known before the hours of work, not after them.
     let store = crew::store(&out)?;
     if sharing.status {
-        super::status::show(&store, &jobs, &first, &estimator, common.json, cancel)?;
+        let planned = status::plan(&jobs, &first, &estimator);
+        status::show(&store, &planned, common.json, cancel)?;
         return Ok(Finished::nothing());
     }
     let by_engine = options.engine.engine.is_some();

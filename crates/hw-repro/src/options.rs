@@ -86,7 +86,10 @@ pub struct Options {
     pub memory: Option<f64>,
 
     /// Keep the report here too, as Markdown, figures and cells, without links to its runs
-    #[cfg_attr(feature = "clap", arg(long, value_name = "DIR"))]
+    #[cfg_attr(
+        feature = "clap",
+        arg(long, value_name = "DIR", conflicts_with = "engine")
+    )]
     pub publish: Option<PathBuf>,
 
     /// Stop after so many minutes and report what there is; the same command goes on later

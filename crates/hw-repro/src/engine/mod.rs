@@ -21,7 +21,7 @@ pub struct EngineOptions {
             value_enum,
             value_name = "ENGINE",
             requires = "nodes",
-            conflicts_with_all = ["list", "new", "publish", "worker", "report_only", "status"],
+            conflicts_with_all = ["list", "new", "worker", "report_only", "status"],
             help_heading = "Cluster"
         )
     )]

@@ -55,17 +55,16 @@ pub(crate) struct Difference {
 }
 
 pub(crate) fn run(args: &RunsCompareArgs, common: &Common) -> Result<()> {
-    let first = args
-        .folders
-        .first()
-        .map(|folder| entries(&[folder.clone()]));
-    let first: Vec<String> = match first.transpose()? {
-        Some(entries) if args.folders.len() > 1 => {
-            entries.into_iter().map(|entry| entry.run.recipe).collect()
-        }
-        _ => Vec::new(),
-    };
     let entries = filtered(entries(&args.folders)?, &args.filter)?;
+    let in_first = |entry: &&Entry| entry.run.folder.starts_with(&args.folders[0]);
+    let first: Vec<String> = match args.folders.len() {
+        1 => Vec::new(),
+        _ => entries
+            .iter()
+            .filter(in_first)
+            .map(|entry| entry.run.recipe.clone())
+            .collect(),
+    };
     let unfinished = entries.iter().filter(|entry| !entry.is_finished()).count();
     let entries = entries.into_iter().filter(Entry::is_finished).collect();
     let mut groups = grouped(entries);

@@ -169,7 +169,7 @@ fn recipes_are_compared_by_the_seeds_they_share() {
         groups[0]["label"]
             .as_str()
             .unwrap()
-            .contains("learning_rate=default"),
+            .contains("learning_rate=0.001"),
         "{}",
         groups[0]["label"]
     );

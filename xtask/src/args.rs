@@ -14,7 +14,8 @@ pub(crate) struct Args {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Rerun every table and figure of the papers and report, cell by cell, what held up
+    /// Make the whole report from the archived runs in seconds, then rerun some of them, drawn at random, for ten
+    /// minutes as a proof; with options, rerun the papers
     ReproduceAll(Box<ReproduceArgs>),
     /// Measure how fast networks train and run here, alone or beside other frameworks
     Bench(crate::bench::BenchArgs),
@@ -26,6 +27,8 @@ pub(crate) enum Command {
     Web(WebArgs),
     /// Check and test the drawing page in headless Chromium, with the server and without
     PageTests(PageTestsArgs),
+    /// Run the papers' smoke profile on a Slurm cluster of this machine alone, break it half-way, and compare
+    ClusterTest(ClusterTestArgs),
 }
 
 /// Arguments of `blocks`.
@@ -56,6 +59,25 @@ pub(crate) struct PageTestsArgs {
     /// Test this hw; it is built if not given
     #[arg(long, value_name = "FILE")]
     pub(crate) hw: Option<PathBuf>,
+}
+
+/// Arguments of `cluster-test`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+Needs Debian's slurm-wlm; as root it is installed. A controller and two nodes run on the loopback in a folder
+of their own, without munge or systemd, and are gone afterwards.")]
+pub(crate) struct ClusterTestArgs {
+    /// Test this hw; it is built if not given
+    #[arg(long, value_name = "FILE")]
+    pub(crate) hw: Option<PathBuf>,
+
+    /// Only this paper, or this table or figure of it [default: all papers]
+    #[arg(long, value_name = "PAPER[/ITEM]")]
+    pub(crate) only: Option<String>,
+
+    /// Where one process's runs and report are, or go: made once, compared with ever after
+    #[arg(long, value_name = "DIR")]
+    pub(crate) reference: Option<PathBuf>,
 }
 
 /// Arguments of `train-served`.

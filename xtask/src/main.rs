@@ -3,6 +3,7 @@
 mod args;
 mod bench;
 mod blocks;
+mod cluster;
 mod reproduce;
 mod served;
 mod web;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Blocks(args) => blocks::run(&args),
         Command::TrainServed(args) => served::run(&args),
         Command::Web(args) => web::run(&args),
+        Command::ClusterTest(args) => cluster::run(&args),
         Command::PageTests(args) => web::page_tests(&args),
     };
     match result {

@@ -133,7 +133,7 @@ pub(crate) fn page_tests(args: &PageTestsArgs) -> Result<ExitCode> {
 }
 
 /// Builds the binary under test and says where it is.
-fn build_hw() -> Result<PathBuf> {
+pub(crate) fn build_hw() -> Result<PathBuf> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo
         .current_dir(root())

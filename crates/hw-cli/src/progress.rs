@@ -11,6 +11,10 @@ use std::time::{Duration, Instant};
 /// Off a terminal, lines about work in progress are at least this far apart.
 const BETWEEN_LINES: Duration = Duration::from_secs(5);
 
+/// Where nobody sits at a terminal, signals so close together are one: a scheduler signals every process of a job,
+/// and the script that started this one passes its own on.
+const ONE_SIGNAL: Duration = Duration::from_secs(1);
+
 /// Whether the user asked for no colours (<https://no-color.org>).
 pub(crate) fn no_colour() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
@@ -62,10 +66,17 @@ pub(crate) fn during<T>(what: &str, verbose: bool, work: impl FnOnce() -> T) -> 
 /// Makes the first Ctrl-C (or a polite kill) cancel `token`; a second one ends the program at once.
 pub(crate) fn stop_on_interrupt(token: &CancelToken) -> Result<(), ctrlc::Error> {
     let token = token.clone();
+    let by_hand = stderr().is_terminal();
+    let mut first: Option<Instant> = None;
     ctrlc::set_handler(move || {
+        let same = first.is_some_and(|first| !by_hand && first.elapsed() < ONE_SIGNAL);
+        if same {
+            return;
+        }
         if token.is_cancelled() {
             std::process::exit(crate::commands::INTERRUPTED.into());
         }
+        first = Some(Instant::now());
         token.cancel();
         note("stopping at the next step; press Ctrl-C again to stop at once");
     })

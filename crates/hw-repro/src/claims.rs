@@ -12,7 +12,7 @@ use hw_eval::{
     best_of, compare, compare_with_reported, difference_variance, judge_family, overall,
 };
 use hw_report::{BadgeKind, format};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A claim with its verdict.
 #[derive(Clone, Debug)]
@@ -644,6 +644,21 @@ impl Judge<'_> {
         }
     }
 
+    /// Why times cannot be compared, if they were taken on several kinds of processors.
+    fn mixed_processors(&self, part: &Part) -> Option<String> {
+        let terms = part.check.terms();
+        let all: BTreeSet<String> = terms
+            .flat_map(|term| self.evidence.processors(term))
+            .collect();
+        (all.len() > 1).then(|| {
+            let all: Vec<String> = all.into_iter().collect();
+            format!(
+                "its times were taken on several processors: {}",
+                all.join("; ")
+            )
+        })
+    }
+
     /// What was measured about a part; `Err` holds why nothing can be said.
     fn evidence_for(&self, part: &Part) -> Result<hw_eval::Evidence, hw_eval::Evidence> {
         if let Some(holds) = self.settled(&part.check) {
@@ -653,7 +668,7 @@ impl Judge<'_> {
             .check
             .terms()
             .find_map(|term| self.evidence.too_small(term));
-        if let Some(reason) = small {
+        if let Some(reason) = small.or_else(|| self.mixed_processors(part)) {
             return Err(hw_eval::Evidence::TooSmall { reason });
         }
         let refused = |error: EvalError| hw_eval::Evidence::NotRun {
@@ -993,6 +1008,7 @@ mod tests {
         values: HashMap<String, Vec<f64>>,
         small: HashMap<String, String>,
         apart: Option<String>,
+        processors: HashMap<String, String>,
     }
 
     impl Known {
@@ -1014,6 +1030,13 @@ mod tests {
         }
         fn apart_from_the_report(&self, _: &Term) -> Option<String> {
             self.apart.clone()
+        }
+        fn processors(&self, term: &Term) -> Vec<String> {
+            self.processors
+                .get(&term.run)
+                .cloned()
+                .into_iter()
+                .collect()
         }
         fn setting(&self, term: &Term) -> String {
             term.quantity.to_string()

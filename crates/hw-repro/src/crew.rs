@@ -116,18 +116,22 @@ pub(crate) struct Crew<'a> {
     pub(crate) workers: Workers,
     /// When to stop and report what there is.
     pub(crate) deadline: Option<Instant>,
+    /// Whether only runs that are there are read, and none is made.
+    pub(crate) only_read: bool,
 }
 
 /// What is to be done, and what is being done.
 struct Board<W> {
     waiting: Vec<Task<W>>,
     running: Vec<(String, u64)>,
+    /// What is not there, where runs are only read.
+    missing: Vec<Task<W>>,
     stopped: bool,
 }
 
 impl Crew<'_> {
     /// Brings an agenda's tasks, and those that follow from them, to their ends; those that are left when the
-    /// time is up.
+    /// time is up, or where runs are only read.
     ///
     /// # Errors
     /// [`ReproError::Stopped`] when the user asked for it.
@@ -140,6 +144,7 @@ impl Crew<'_> {
         let board = Mutex::new(Board {
             waiting: tasks,
             running: Vec::new(),
+            missing: Vec::new(),
             stopped: false,
         });
         let changed = Condvar::new();
@@ -153,7 +158,8 @@ impl Crew<'_> {
         if board.stopped && !self.time_is_up() {
             return Err(anyhow!(ReproError::Stopped));
         }
-        Ok(board.waiting)
+        let left = board.waiting.into_iter().chain(board.missing);
+        Ok(left.collect())
     }
 
     /// So many more seconds of work are to come than the tasks of which this crew knows.
@@ -194,6 +200,7 @@ impl Crew<'_> {
             board.running.retain(|(running, _)| running != key);
             match left {
                 Ok((_, more)) => board.waiting.extend(more),
+                Err(task) if self.only_read => board.missing.push(task),
                 Err(task) => board.waiting.push(task),
             }
             drop(board);
@@ -221,6 +228,12 @@ impl Crew<'_> {
                 let task = board.waiting.swap_remove(index);
                 board.running.push((task.key.clone(), task.bytes));
                 return Some(task);
+            }
+            if board.running.is_empty() {
+                let count = board.waiting.len();
+                let plural = if count == 1 { "" } else { "s" };
+                let message = format!("waiting for {count} run{plural} that others are making");
+                lock(&self.progress).wait(&message);
             }
             let waited = changed.wait_timeout(board, LOOK);
             board = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -275,6 +288,9 @@ impl Crew<'_> {
             own,
             store: self.store,
         };
+        if self.only_read && !self.store.is_done(experiment.id()) {
+            return Err(anyhow!(Busy));
+        }
         match self.store.take(experiment.id(), &CARRY)? {
             Turn::Busy(_) => Err(anyhow!(Busy)),
             Turn::Done(folder) => {

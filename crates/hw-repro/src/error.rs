@@ -1,5 +1,6 @@
 //! What can keep a reproduction from being made.
 
+use super::archive::ArchiveError;
 use std::path::PathBuf;
 
 /// Why a reproduction could not be made. A run that fails is none of it: it is in the report.
@@ -40,9 +41,18 @@ pub enum ReproError {
         /// Why.
         problem: String,
     },
+    /// The engine that should start workers is not there, or refuses.
+    #[error("--engine slurm: {0}")]
+    Engine(String),
+    /// An archive of runs that cannot be used.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// The user stopped it; the same call goes on.
     #[error("stopped; run the same command again to go on")]
     Stopped,
+    /// The user stopped a proof, which begins anew when it is asked for again.
+    #[error("stopped; what was proved until then is above")]
+    StoppedProof,
     /// Anything else, in one line.
     #[error("{0}")]
     Other(String),
@@ -53,7 +63,7 @@ impl ReproError {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
-            Self::Stopped => 130,
+            Self::Stopped | Self::StoppedProof => 130,
             _ => 1,
         }
     }

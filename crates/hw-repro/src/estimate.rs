@@ -3,7 +3,7 @@
 
 use super::jobs::Job;
 use hw_models::ModelSpec;
-use hw_train::{Outcome, TrainConfig};
+use hw_train::{Machine, Outcome, TrainConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -32,27 +32,44 @@ struct Work<'a> {
     teacher_seconds: f64,
 }
 
-/// Measured training rates by model, kept in `OUT/rates.json`.
-#[derive(Debug, Default, Serialize, Deserialize)]
+/// Images a second, by network, batch and input.
+type Rates = BTreeMap<String, f64>;
+
+/// Training rates measured on this kind of processor.
+#[derive(Debug, Default)]
 pub(crate) struct Estimator {
-    /// Images a second, by network, batch and input.
-    rates: BTreeMap<String, f64>,
-    #[serde(skip)]
+    rates: Rates,
+    processor: String,
     path: PathBuf,
     /// Training images by data set.
-    #[serde(skip)]
     images: BTreeMap<String, usize>,
+}
+
+/// What `OUT/rates.json` holds: rates by processor, since machines of several kinds may share the folder.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct File {
+    processors: BTreeMap<String, Rates>,
+}
+
+impl File {
+    fn read(path: &Path) -> Self {
+        // An estimate that cannot be read is only a worse estimate.
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        serde_json::from_str(&text).unwrap_or_default()
+    }
 }
 
 impl Estimator {
     /// What is known under `out`.
     pub(crate) fn open(out: &Path, images: BTreeMap<String, usize>) -> Self {
         let path = out.join("rates.json");
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let processor = Machine::current().processor;
+        let known = File::read(&path).processors.remove(&processor);
         Self {
+            rates: known.unwrap_or_default(),
+            processor,
             path,
             images,
-            ..serde_json::from_str(&text).unwrap_or_default()
         }
     }
 
@@ -136,7 +153,11 @@ impl Estimator {
         if seconds > 0.0 && images > 0 {
             self.rates
                 .insert(Self::key(config), images as f64 / seconds);
-            let text = serde_json::to_string_pretty(self).unwrap_or_default();
+            // Others may have written meanwhile.
+            let mut file = File::read(&self.path);
+            let known = file.processors.entry(self.processor.clone()).or_default();
+            known.extend(self.rates.clone());
+            let text = serde_json::to_string_pretty(&file).expect("names and numbers are JSON");
             // An estimate that cannot be kept is only a worse estimate next time.
             let _ = hw_core::files::write_whole(&self.path, text.as_bytes());
         }

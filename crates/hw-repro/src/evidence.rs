@@ -20,6 +20,9 @@ pub(crate) trait Evidence {
     /// scale than the paper's.
     fn apart_from_the_report(&self, term: &Term) -> Option<String>;
 
+    /// The processors on which a time was taken; none for whatever is no time.
+    fn processors(&self, term: &Term) -> Vec<String>;
+
     /// What terms must share for their spreads to be comparable.
     fn setting(&self, term: &Term) -> String;
 
@@ -87,6 +90,18 @@ impl Evidence for PaperResults<'_> {
                 "the paper's number is about its own scale, and here are {images} of {of} images"
             )
         })
+    }
+
+    fn processors(&self, term: &Term) -> Vec<String> {
+        let Some(job) = self.job(&term.run).filter(|_| term.quantity.is_time()) else {
+            return Vec::new();
+        };
+        if term.quantity.is_training_time() {
+            let rates = job.rates.iter();
+            return rates.map(|rates| rates.machine.processor.clone()).collect();
+        }
+        let seeds = job.seeds.iter();
+        seeds.map(|seed| seed.machine.processor.clone()).collect()
     }
 
     fn setting(&self, term: &Term) -> String {

@@ -4,7 +4,7 @@ use super::crew::{Agenda, Crew, Made, Task, finished_runs, key, lock, seconds};
 use super::jobs::{Job, search_run};
 use super::measure::Measurer;
 use super::paper::Paper;
-use super::results::{Failure, JobResult, RunResult};
+use super::results::{Failure, JobResult, NOT_RUN_YET, RunResult};
 use super::seeds::{Grown, grow};
 use anyhow::Result;
 use hw_eval::looks::REGISTER;
@@ -53,7 +53,7 @@ enum Done {
 
 impl Executor<'_> {
     /// Brings every job to `seeds[job]` seeds, those that `known` has counted in; the results are in the
-    /// order of the jobs, and a failed run is in its result and stops nothing.
+    /// order of the jobs, and a failed run is in its result and stops nothing. Whether nothing is left.
     ///
     /// # Errors
     /// [`super::error::ReproError::Stopped`] when the user asked for it.
@@ -62,22 +62,24 @@ impl Executor<'_> {
         jobs: &[Job],
         known: Vec<JobResult>,
         seeds: &[usize],
-    ) -> Result<Vec<JobResult>> {
+    ) -> Result<(Vec<JobResult>, bool)> {
         let (round, tasks) = self.round(jobs, known, seeds);
         let left = self.crew.run(&round, tasks)?;
         let filed = round.filed.into_inner();
         let mut results = filed.unwrap_or_else(PoisonError::into_inner).results;
+        let complete = left.is_empty();
         for task in left {
             let failures = &mut results[task.what.job].failures;
             failures.push(Failure {
                 seed: (!task.what.search).then_some(task.config.seed),
-                problem: "not run yet: the time was up".into(),
+                problem: NOT_RUN_YET.into(),
             });
         }
         for result in &mut results {
             result.seeds.sort_by_key(|seed| seed.config.seed);
+            result.failures.sort_by_key(|failure| failure.seed);
         }
-        Ok(results)
+        Ok((results, complete))
     }
 
     /// What is to be done to bring the jobs to so many seeds.
@@ -401,6 +403,7 @@ pub(crate) mod tests {
                     memory: 1,
                 },
                 deadline: None,
+                only_read: false,
             },
         }
     }
@@ -422,7 +425,7 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = crew::store(folder.path()).unwrap();
         let executor = executor(&papers, folder.path(), &store, &data);
-        let results = executor.run(&jobs, new(), &all).unwrap();
+        let results = executor.run(&jobs, new(), &all).unwrap().0;
         assert!(lock(&executor.crew.progress).is_complete());
         let paper = PaperResults::of(&results, 0, None);
         let of = |id: &str| paper.job(id).unwrap();
@@ -484,13 +487,13 @@ pub(crate) mod tests {
         assert!(tasks.iter().filter(seeds).all(|task| task.finished));
         assert_eq!(tasks.iter().filter(seeds).count(), 12);
         // Again: everything is there already.
-        let again = executor.run(&jobs, new(), &all).unwrap();
+        let again = executor.run(&jobs, new(), &all).unwrap().0;
         assert_eq!(
             again[0].seeds[0].test_seconds,
             results[0].seeds[0].test_seconds
         );
         // Nothing is added to what has its seeds.
-        let same = executor.run(&jobs, again.clone(), &all).unwrap();
+        let same = executor.run(&jobs, again.clone(), &all).unwrap().0;
         assert_eq!(same[0].seeds.len(), again[0].seeds.len());
         more_seeds_where_a_claim_is_open(&papers[0], &jobs, &results);
     }

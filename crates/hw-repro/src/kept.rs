@@ -47,6 +47,9 @@ impl Evidence for Kept {
     fn apart_from_the_report(&self, _: &Term) -> Option<String> {
         None
     }
+    fn processors(&self, _: &Term) -> Vec<String> {
+        Vec::new()
+    }
     fn setting(&self, term: &Term) -> String {
         // All runs of simple-cnn-bn, and the six layers, are on MNIST.
         let sets = ["kmnist", "letters", "balanced", "bymerge", "byclass"];

@@ -24,6 +24,8 @@
 //! `docs/papers.md` and in [`hw_eval::verdict`].
 #![warn(missing_docs)]
 
+mod archive;
+
 // What is asked.
 mod error;
 mod expression;
@@ -33,6 +35,7 @@ mod paper;
 // What is run.
 mod crew;
 mod data;
+pub mod engine;
 mod estimate;
 mod execute;
 mod jobs;
@@ -42,11 +45,15 @@ mod measure;
 mod progress;
 mod scale;
 mod seeds;
+mod sharing;
+mod simulate;
+mod status;
 mod stopwatch;
 
 // What it says.
 mod cells;
 mod claims;
+mod computed;
 mod evidence;
 mod results;
 
@@ -69,12 +76,15 @@ mod report;
 mod tables;
 mod tally;
 
+pub use archive::{ArchiveError, ArchiveOptions, USUAL_BUDGET};
 pub use command::{Finished, run};
 pub use error::ReproError;
 #[cfg(feature = "clap")]
 pub use options::EXAMPLES;
 pub use options::{Common, DataChoice, Emnist, Options, Profile};
 pub use paper::{Paper, builtin, template};
+pub use sharing::Sharing;
+pub use simulate::SimulateOptions;
 #[cfg(feature = "clap")]
 pub use sweep::SWEEP_EXAMPLES;
 pub use sweep::{SweepMachine, SweepOptions, Swept, sweep, sweep_template};

@@ -1,6 +1,9 @@
 //! What a reproduction is asked for. With the feature `clap` it is the arguments of `hw reproduce` and
 //! of `cargo xtask reproduce-all`, declared once.
 
+use super::archive::ArchiveOptions;
+use super::sharing::Sharing;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Examples for `--help`; `{}` stands for the command.
@@ -14,13 +17,19 @@ Examples:
   hw reproduce --data glyphs --profile smoke      without any files
   hw reproduce --new my-paper.toml                start a paper file of your own
   hw reproduce my-paper.toml                      rerun it
+  hw reproduce --profile cpu --out /share/x --worker     one of many, on any machines that share the folder
+  hw reproduce --profile cpu --out /share/x --status     how far they are
+  hw reproduce --archive kept                     keep a record of each run, 10 kB each
+  hw reproduce --from-archive kept                the same report in seconds, without training or data
+  hw reproduce --from-archive kept --budget 10    and reruns archived runs, drawn at random, for ten minutes
+  hw reproduce --archive all --merge kept other   one archive from several machines
 
 Finished runs are kept in OUT/runs and skipped; stop with Ctrl-C and start again at will.
 In a checkout, `cargo xtask reproduce-all` is the same command.
 Exit codes: 0 all runs finished, 1 a run failed or something went wrong, 2 wrong usage, 130 stopped.";
 
 /// What to reproduce, at which scale, on which data, and where results go.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct Options {
     /// Paper files of your own, in place of the four that come with the program
@@ -77,7 +86,10 @@ pub struct Options {
     pub memory: Option<f64>,
 
     /// Keep the report here too, as Markdown, figures and cells, without links to its runs
-    #[cfg_attr(feature = "clap", arg(long, value_name = "DIR"))]
+    #[cfg_attr(
+        feature = "clap",
+        arg(long, value_name = "DIR", conflicts_with = "engine")
+    )]
     pub publish: Option<PathBuf>,
 
     /// Stop after so many minutes and report what there is; the same command goes on later
@@ -90,6 +102,21 @@ pub struct Options {
         arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100))
     )]
     pub seeds: Option<u64>,
+
+    /// Which engine starts workers elsewhere, if one does.
+    #[cfg_attr(feature = "clap", command(flatten))]
+    pub engine: crate::engine::EngineOptions,
+
+    /// What to simulate, if anything.
+    #[cfg_attr(feature = "clap", command(flatten))]
+    pub simulate: crate::simulate::SimulateOptions,
+
+    /// Working with others on one folder
+    #[cfg_attr(feature = "clap", command(flatten))]
+    pub sharing: Sharing,
+    /// Records of runs, and reports from them.
+    #[cfg_attr(feature = "clap", command(flatten))]
+    pub archive: ArchiveOptions,
 }
 
 impl Default for Options {
@@ -108,6 +135,10 @@ impl Default for Options {
             publish: None,
             stop_after: None,
             seeds: None,
+            engine: Default::default(),
+            simulate: Default::default(),
+            sharing: Sharing::default(),
+            archive: ArchiveOptions::default(),
         }
     }
 }
@@ -163,8 +194,9 @@ impl Emnist {
 
 /// How large the runs are. No profile changes a network; each sets the number of training images,
 /// when a run has reached its plateau, and how many seeds there are at most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
 pub enum Profile {
     /// Does everything work? Next to no images, one seed; a few minutes
     Smoke,

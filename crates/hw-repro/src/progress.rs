@@ -122,6 +122,18 @@ impl Progress {
         }
     }
 
+    /// Says that there is nothing to do for now.
+    pub(crate) fn wait(&mut self, message: &str) {
+        match &self.bar {
+            Some(bar) => bar.set_message(message.to_string()),
+            None if self.said.is_none_or(|said| said.elapsed() >= BETWEEN_LINES) => {
+                eprintln!("{message}");
+                self.said = Some(Instant::now());
+            }
+            None => {}
+        }
+    }
+
     /// A line that stays.
     pub(crate) fn note(&self, message: &str) {
         match &self.bar {

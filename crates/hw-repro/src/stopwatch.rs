@@ -38,9 +38,52 @@ impl Rates {
     }
 }
 
-/// What has been measured on this machine, by configuration.
+/// What has been measured, by configuration and then by processor.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Known(BTreeMap<String, Rates>);
+struct Known(BTreeMap<String, BTreeMap<String, Rates>>);
+
+impl Known {
+    fn read(path: &Path) -> Self {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    /// A rate that was taken on a quiet machine of that kind.
+    fn quiet(&self, config: &TrainConfig, processor: &str) -> Option<&Rates> {
+        let kept = self.0.get(&key(config))?.get(processor);
+        kept.filter(|kept| kept.disturbed().is_none())
+    }
+}
+
+/// Files in the results of the jobs at these places, all of one paper, what has been measured: on the kind
+/// of processor on which most of them were, since times of two kinds are not compared.
+pub(crate) fn recall(out: &Path, places: &[usize], results: &mut [JobResult]) {
+    let known = Known::read(&out.join(FILE));
+    let config = |place: usize, results: &[JobResult]| {
+        results[place].seeds.first().map(|seed| seed.config.clone())
+    };
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for config in places.iter().filter_map(|&place| config(place, results)) {
+        for processor in known
+            .0
+            .get(&key(&config))
+            .into_iter()
+            .flat_map(BTreeMap::keys)
+        {
+            if known.quiet(&config, processor).is_some() {
+                *counts.entry(processor.clone()).or_default() += 1;
+            }
+        }
+    }
+    let Some((processor, _)) = counts.into_iter().max_by_key(|(_, count)| *count) else {
+        return;
+    };
+    for &place in places {
+        if let Some(config) = config(place, results) {
+            results[place].rates = known.quiet(&config, &processor).cloned();
+        }
+    }
+}
 
 /// Takes the time of runs.
 pub(crate) struct Stopwatch<'a> {
@@ -69,16 +112,15 @@ impl Stopwatch<'_> {
         say: &mut dyn FnMut(&str),
     ) -> Result<()> {
         let path = self.out.join(FILE);
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
-        let mut known: Known = serde_json::from_str(&text).unwrap_or_default();
+        let known = Known::read(&path);
         let machine = Machine::current();
         let mut open: Vec<(usize, TrainConfig, usize)> = Vec::new();
         for &place in places {
             let Some(config) = results[place].seeds.first().map(|seed| seed.config.clone()) else {
                 continue;
             };
-            let kept = known.0.get(&key(&config));
-            let kept = kept.filter(|kept| kept.machine == machine && kept.disturbed().is_none());
+            let kept = known.quiet(&config, &machine.processor);
+            let kept = kept.filter(|kept| kept.machine == machine);
             match kept {
                 Some(kept) => results[place].rates = Some(kept.clone()),
                 None => open.push((place, config, 0)),
@@ -110,8 +152,11 @@ impl Stopwatch<'_> {
                 rates.load = rates.load.into_iter().chain(load).reduce(f64::max);
             }
         }
+        // Another machine may have measured meanwhile.
+        let mut known = Known::read(&path);
         for ((place, config, _), rates) in open.iter().zip(taken) {
-            known.0.insert(key(config), rates.clone());
+            let kept = known.0.entry(key(config)).or_default();
+            kept.insert(machine.processor.clone(), rates.clone());
             results[*place].rates = Some(rates);
         }
         let text = serde_json::to_string_pretty(&known).context("training rates as JSON")?;
@@ -246,7 +291,7 @@ mod tests {
         let store = crate::crew::store(folder.path()).unwrap();
         let executor = executor(&papers, folder.path(), &store, &data);
         let new = jobs.iter().map(JobResult::new).collect();
-        let mut results = executor.run(&jobs, new, &[1, 1]).unwrap();
+        let mut results = executor.run(&jobs, new, &[1, 1]).unwrap().0;
         let cancel = CancelToken::new();
         let stopwatch = Stopwatch {
             out: folder.path(),

@@ -121,6 +121,9 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// The processor where the system does not name it.
+    pub const UNKNOWN: &str = "unknown processor";
+
     /// The machine this program runs on.
     pub fn current() -> Self {
         let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -131,7 +134,7 @@ impl Machine {
                     .split_once(':')
                     .map(|(_, v)| v.trim())
             })
-            .unwrap_or("unknown processor")
+            .unwrap_or(Self::UNKNOWN)
             .to_string();
         Self {
             processor,

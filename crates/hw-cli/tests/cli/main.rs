@@ -14,3 +14,4 @@ mod runs;
 mod serve;
 mod support;
 mod sweep;
+mod workers;

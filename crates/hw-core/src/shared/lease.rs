@@ -26,7 +26,7 @@ const OWNER: &str = "owner.json";
 /// File with the owner's heartbeat, a number.
 const HEARTBEAT: &str = "heartbeat";
 /// File that is there once the owner has given the lease back.
-const RELEASED: &str = "released";
+pub(super) const RELEASED: &str = "released";
 
 /// What one process has seen of others' heartbeats, by its own clock.
 #[derive(Debug)]
@@ -112,6 +112,12 @@ pub(super) fn tokens<S: System>(system: &S, home: &Path) -> io::Result<Vec<u64>>
 pub(super) fn holder<S: System>(system: &S, folder: &Path) -> io::Result<Option<Owner>> {
     let text = system.read(&folder.join(OWNER))?;
     Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
+}
+
+/// The heartbeat of a lease, as far as it is known.
+pub(super) fn heartbeat<S: System>(system: &S, folder: &Path) -> io::Result<Option<u64>> {
+    let text = system.read(&folder.join(HEARTBEAT))?;
+    Ok(text.and_then(|text| std::str::from_utf8(&text).ok()?.parse().ok()))
 }
 
 impl Claim {

@@ -1,6 +1,6 @@
 //! Looking at an attempt without asking for it.
 
-use super::lease::holder;
+use super::lease::{RELEASED, holder};
 use super::system::{Here, System};
 use std::path::Path;
 
@@ -13,7 +13,7 @@ pub fn is_being_made(content: &Path) -> bool {
     else {
         return false;
     };
-    let released = Here.exists(&token.join("released")).unwrap_or(false);
+    let released = Here.exists(&token.join(RELEASED)).unwrap_or(false);
     let owner = holder(&Here, token).ok().flatten();
     !released && owner.is_some_and(|owner| !owner.is_gone(home))
 }

@@ -3,7 +3,7 @@
 //! `WORK/<name>/<token>/` belongs to one attempt at the result `name`, with what it has written so far in
 //! `WORK/<name>/<token>/content/`; `DONE/<name>/` is the result, which is there whole or not at all.
 
-use super::lease::{Claim, Claimed, Lease, Watch, holder, tokens};
+use super::lease::{Claim, Claimed, Lease, RELEASED, Watch, heartbeat, holder, tokens};
 use super::owner::Owner;
 use super::system::{Here, System};
 use crate::CancelToken;
@@ -48,6 +48,8 @@ pub struct Holder {
     pub name: String,
     /// The process; `None` where it has not said so yet.
     pub owner: Option<Owner>,
+    /// Its heartbeat, a number that grows while it is alive.
+    pub heartbeat: Option<u64>,
     /// What it has written so far.
     pub content: PathBuf,
 }
@@ -127,13 +129,14 @@ impl Store {
                 };
                 let folder = home.join(token.to_string());
                 let owner = holder(&Here, &folder)?;
-                let over = Here.exists(&folder.join("released"))?
+                let over = Here.exists(&folder.join(RELEASED))?
                     || owner.as_ref().is_some_and(|owner| owner.is_gone(&home));
                 if !over {
                     let content = folder.join(CONTENT);
                     holders.push(Holder {
                         name,
                         owner,
+                        heartbeat: heartbeat(&Here, &folder)?,
                         content,
                     });
                 }

@@ -3,16 +3,18 @@
 use super::agenda::{SweepAgenda, settle};
 use super::list::list;
 use super::options::{SweepMachine, SweepOptions};
-use super::plan::{Shape, Sweep};
+use super::plan::{Shape, Sweep, label};
 use super::report::Report;
 use super::results::{Kept, Results};
 use crate::command::workers;
-use crate::crew::{self, Crew};
+use crate::crew::{self, Crew, key};
 use crate::data::DataCache;
+use crate::engine::{self, CommandLine};
 use crate::error::ReproError;
 use crate::estimate::Estimator;
 use crate::options::Common;
 use crate::progress::Progress;
+use crate::status::{self, Plan, Planned};
 use anyhow::{Context, Result};
 use hw_core::CancelToken;
 use hw_data::{DataDirs, Split};
@@ -124,6 +126,19 @@ fn run(
     }
     let store = crew::store(&out)?;
     claim(&out, &sweep)?;
+    if options.engine.engine.is_some() {
+        let name = format!("hw-sweep-{}", sweep.name);
+        let again = CommandLine::of_this_process(name, &out, common.data_dir.as_deref())?;
+        engine::start(&options.engine, &again, common.json)?;
+        return Ok(NOTHING);
+    }
+    if options.status {
+        let planned = planned(&sweep, &|config| {
+            estimator.seconds_alone(config, network(config).as_ref(), 0)
+        });
+        status::show(&store, &planned, common.json, cancel)?;
+        return Ok(NOTHING);
+    }
     let command = format!("hw sweep {}", file.display());
     let kept = Kept::read(&out)?;
     if options.report_only {
@@ -143,6 +158,7 @@ fn run(
         progress: Mutex::new(Progress::new()),
         workers,
         deadline: stop_after.map(minutes),
+        only_read: false,
     };
     let test_images = counts.map_or(0, |[_, test]| test);
     let agenda = SweepAgenda::new(&sweep, &crew, &out, &kept, &network, test_images);
@@ -161,6 +177,23 @@ fn run(
         });
     }
     report(&sweep, &results, command, &out, common)
+}
+
+/// The runs of the first rung and of the winner; which ones come between follows from their results.
+fn planned(sweep: &Sweep, seconds: &dyn Fn(&TrainConfig) -> f64) -> Plan {
+    let trials = 0..sweep.trials.len();
+    let trials = trials.flat_map(|trial| sweep.seeds.iter().map(move |&seed| (trial, seed)));
+    let runs = trials.map(|(trial, seed)| {
+        let config = sweep.config(trial, 0, seed);
+        let settings = label(&sweep.trials[trial].settings);
+        let run = Planned {
+            name: format!("trial {} ({settings}), seed {seed}", trial + 1),
+            seconds: seconds(&config),
+            needed: true,
+        };
+        (key(&config), run)
+    });
+    runs.collect()
 }
 
 /// Writes the report, and says where it is.

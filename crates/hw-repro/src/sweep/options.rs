@@ -1,5 +1,6 @@
 //! What a sweep is asked for. With the feature `clap` it is the arguments of `hw sweep`, declared once.
 
+use crate::engine::EngineOptions;
 use std::path::PathBuf;
 
 /// Examples for `--help`.
@@ -10,6 +11,8 @@ Examples:
   hw sweep rates.toml --list                      what would run, and for how long
   hw sweep rates.toml                             run it; the report is results/sweeps/NAME/report/index.html
   hw sweep rates.toml --worker                    one more worker, here or on a machine that shares the folder
+  hw sweep rates.toml --engine slurm --nodes 8    eight workers on a Slurm cluster
+  hw sweep rates.toml --status                    how far they are
   hw runs list results/sweeps --sort accuracy     look at its runs
 
 Trials are chosen by validation; the winner is trained anew and scored on the test set once. Finished runs
@@ -49,6 +52,14 @@ pub struct SweepOptions {
     /// Report what there is, and train nothing
     #[cfg_attr(feature = "clap", arg(long, conflicts_with = "list"))]
     pub report_only: bool,
+
+    /// Show how far the sweep is, who works on it and how fast; live on a terminal
+    #[cfg_attr(feature = "clap", arg(long, conflicts_with_all = ["list", "worker", "report_only", "new"]))]
+    pub status: bool,
+
+    /// Workers on a cluster.
+    #[cfg_attr(feature = "clap", command(flatten))]
+    pub engine: EngineOptions,
 
     /// How the runs share this machine.
     #[cfg_attr(feature = "clap", command(flatten))]

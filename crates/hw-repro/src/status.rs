@@ -1,0 +1,264 @@
+//! `--status`: how far the work on a folder is, whoever does it.
+
+use super::crew::{FAILED, key};
+use super::error::ReproError;
+use super::estimate::Estimator;
+use super::jobs::Job;
+use anyhow::{Result, anyhow};
+use hw_core::CancelToken;
+use hw_core::shared::{Holder, Store};
+use hw_report::format::duration;
+use hw_train::Event;
+use hw_train::run::EVENTS;
+use serde::Serialize;
+use std::collections::{HashMap, HashSet};
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How often a terminal shows it anew.
+const EVERY: Duration = Duration::from_secs(2);
+/// A worker is silent when its heartbeat has stood still for so long.
+const SILENT: Duration = Duration::from_secs(20);
+
+/// How far the work is.
+#[derive(Debug, Serialize)]
+struct Status {
+    /// Runs that are over.
+    finished: usize,
+    /// Those of them that cannot be trained.
+    failed: usize,
+    /// Runs that are needed at least: searches, and the seeds of the first look.
+    least: usize,
+    /// Runs with all seeds.
+    most: usize,
+    workers: Vec<Worker>,
+    /// Expected seconds of one worker for what is needed at least, less what is done.
+    seconds_of_work_left: f64,
+    /// The same with as many workers as there are now; `None` while there are none.
+    seconds_left: Option<f64>,
+}
+
+/// A run in the making.
+#[derive(Debug, Serialize)]
+struct Worker {
+    host: String,
+    process: u32,
+    run: String,
+    name: String,
+    epoch: usize,
+    epochs: usize,
+    images_per_second: f64,
+    /// Seconds since its heartbeat was last seen to move; `None` when it was seen only once.
+    silent: Option<f64>,
+    #[serde(skip)]
+    done: f64,
+    #[serde(skip)]
+    key: String,
+}
+
+/// A planned run.
+pub(crate) struct Planned {
+    /// For people.
+    pub(crate) name: String,
+    /// Expected seconds.
+    pub(crate) seconds: f64,
+    /// Whether it is needed in any case.
+    pub(crate) needed: bool,
+}
+
+/// The planned runs by the [keys](key) of their configurations.
+pub(crate) type Plan = HashMap<String, Planned>;
+
+/// When heartbeats were first seen to be at their numbers.
+type Heartbeats = HashMap<String, (Option<u64>, Instant, bool)>;
+
+/// Shows the status: again and again on a terminal, until all is done or `cancel`; else once.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub(crate) fn show(store: &Store, planned: &Plan, json: bool, cancel: &CancelToken) -> Result<()> {
+    let mut heartbeats = Heartbeats::new();
+    let live = !json && std::io::stdout().is_terminal();
+    let mut shown = 0;
+    loop {
+        let status = Status::of(store, planned, &mut heartbeats)?;
+        if json {
+            println!("{}", serde_json::to_string(&status)?);
+            return Ok(());
+        }
+        let lines = status.lines();
+        if live && shown > 0 {
+            // Over what was shown before.
+            print!("\x1b[{shown}A\x1b[J");
+        }
+        println!("{}", lines.join("\n"));
+        shown = lines.len();
+        if !live || (status.seconds_of_work_left <= 0.0 && status.workers.is_empty()) {
+            return Ok(());
+        }
+        let until = Instant::now() + EVERY;
+        while Instant::now() < until {
+            if cancel.is_cancelled() {
+                return Err(anyhow!(ReproError::Stopped));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+/// What a reproduction runs.
+pub(crate) fn plan(jobs: &[Job], first: &[usize], estimator: &Estimator) -> Plan {
+    let mut planned = Plan::new();
+    for (job, &first) in jobs.iter().zip(first) {
+        let rates = job.search.iter().map(|config| {
+            let name = format!("{}, trying rate {}", job.name(), config.learning_rate);
+            (config, name, true)
+        });
+        let seeds = job.configs.iter().enumerate().map(|(index, config)| {
+            let name = format!("{}, seed {}", job.name(), config.seed);
+            (config, name, index < first)
+        });
+        for (config, name, needed) in rates.chain(seeds) {
+            let seconds = estimator.seconds(config, job);
+            let run = planned.entry(key(config)).or_insert(Planned {
+                name,
+                seconds,
+                needed,
+            });
+            run.needed |= needed;
+        }
+    }
+    planned
+}
+
+impl Status {
+    fn of(store: &Store, planned: &Plan, heartbeats: &mut Heartbeats) -> Result<Self> {
+        let (over, failed) = finished(store);
+        let workers: Vec<Worker> = store
+            .holders()?
+            .iter()
+            .filter_map(|holder| worker(holder, planned, heartbeats))
+            .collect();
+        let needed = planned.iter().filter(|(_, run)| run.needed);
+        let open = needed.clone().filter(|(key, _)| !over.contains(*key));
+        let done = |key: &str| {
+            let mut own = workers.iter().filter(|worker| worker.key == key);
+            own.next().map_or(0.0, |worker| worker.done)
+        };
+        let left: f64 = open.map(|(key, run)| run.seconds * (1.0 - done(key))).sum();
+        let at_work = workers.len();
+        Ok(Self {
+            finished: over.len(),
+            failed,
+            least: needed.count(),
+            most: planned.len(),
+            seconds_of_work_left: left,
+            seconds_left: (at_work > 0).then(|| left / at_work as f64),
+            workers,
+        })
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let mut lines = vec![format!(
+            "{} runs finished{}, of {} at least and {} with all seeds",
+            self.finished,
+            match self.failed {
+                0 => String::new(),
+                failed => format!(" ({failed} of them failed)"),
+            },
+            self.least,
+            self.most
+        )];
+        for worker in &self.workers {
+            let silent = worker
+                .silent
+                .filter(|silent| *silent >= SILENT.as_secs_f64());
+            let silent = silent.map_or(String::new(), |silent| {
+                format!(", no heartbeat for {}", duration(silent))
+            });
+            lines.push(format!(
+                "  {} {:>7}  {}, epoch {}/{}, {:.0} images/s{silent}",
+                worker.host,
+                worker.process,
+                worker.name,
+                worker.epoch,
+                worker.epochs,
+                worker.images_per_second
+            ));
+        }
+        lines.push(match self.seconds_left {
+            Some(left) => format!(
+                "about {} left at least with {} runs at a time",
+                duration(left),
+                self.workers.len()
+            ),
+            None if self.seconds_of_work_left > 0.0 => format!(
+                "nobody is at work; {} left at least for one run at a time",
+                duration(self.seconds_of_work_left)
+            ),
+            None => "nobody is at work, and what is needed at least is done".into(),
+        });
+        lines
+    }
+}
+
+/// The keys of the runs that are over, and how many of them failed.
+fn finished(store: &Store) -> (HashSet<String>, usize) {
+    let folder = store.folder("");
+    let over = super::crew::finished_runs(&folder);
+    let runs = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+    let failed = runs.filter(|run| run.path().join(FAILED).exists());
+    (over, failed.count())
+}
+
+/// What the owner of a lease is doing; `None` for anything else than a run.
+fn worker(holder: &Holder, planned: &Plan, heartbeats: &mut Heartbeats) -> Option<Worker> {
+    let config = hw_train::read_config(&holder.content).ok()?;
+    let key = key(&config);
+    let name = match planned.get(&key) {
+        Some(run) => run.name.clone(),
+        None => hw_train::recipe_label(&config),
+    };
+    let owner = holder.owner.clone()?;
+    let last = last_step(&holder.content.join(EVENTS));
+    let (epoch, images_per_second) = last.unwrap_or((1, 0.0));
+    Some(Worker {
+        host: owner.host,
+        process: owner.process,
+        run: holder.name.clone(),
+        name,
+        epoch,
+        epochs: config.epochs,
+        images_per_second,
+        silent: silent(holder, heartbeats),
+        done: (epoch - 1) as f64 / config.epochs.max(1) as f64,
+        key,
+    })
+}
+
+fn silent(holder: &Holder, heartbeats: &mut Heartbeats) -> Option<f64> {
+    let now = Instant::now();
+    let new = (holder.heartbeat, now, false);
+    let known = heartbeats.entry(holder.name.clone()).or_insert(new);
+    if known.0 != holder.heartbeat {
+        *known = (holder.heartbeat, now, true);
+    }
+    let (_, since, moved) = *known;
+    let silent = (now - since).as_secs_f64();
+    (moved || silent > 0.0).then_some(silent)
+}
+
+/// Epoch and images a second of the last step in a log.
+fn last_step(log: &Path) -> Option<(usize, f64)> {
+    let events = hw_train::events::read(log);
+    events.iter().rev().find_map(|event| match event {
+        Event::Step {
+            epoch,
+            images_per_second,
+            ..
+        } => Some((*epoch, *images_per_second)),
+        Event::Epoch(record) => Some((record.epoch, record.images_per_second)),
+        _ => None,
+    })
+}

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use tempfile::TempDir;
 
-/// Two recipes of two seeds, one run of a third, one test accuracy of each of the first four, and a
-/// damaged folder.
+/// Two recipes of two seeds, one run of a third, and one test accuracy of each of the first four.
 fn runs() -> &'static Path {
     static RUNS: OnceLock<TempDir> = OnceLock::new();
     RUNS.get_or_init(|| {
@@ -34,11 +33,6 @@ fn runs() -> &'static Path {
                 succeeded(&run(line, &[&out, small_data()]));
             }
         }
-        let broken = home.path().join("broken");
-        std::fs::create_dir(&broken).unwrap();
-        for file in ["config.json", "run.json"] {
-            std::fs::write(broken.join(file), "{").unwrap();
-        }
         home
     })
     .path()
@@ -52,7 +46,13 @@ fn page(name: &str) -> (TempDir, PathBuf) {
 
 #[test]
 fn a_tree_of_runs_is_a_table_and_what_is_damaged_is_a_note() {
-    let output = run("runs list {} --sort accuracy", &[runs()]);
+    let home = folder();
+    let broken = home.path().join("broken");
+    std::fs::create_dir(&broken).unwrap();
+    for file in ["config.json", "run.json"] {
+        std::fs::write(broken.join(file), "{").unwrap();
+    }
+    let output = run("runs list {} {} --sort accuracy", &[runs(), home.path()]);
     let text = succeeded(&output);
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 1 + 5 + 1, "{text}");
@@ -169,7 +169,7 @@ fn recipes_are_compared_by_the_seeds_they_share() {
         groups[0]["label"]
             .as_str()
             .unwrap()
-            .contains("learning_rate=default"),
+            .contains("learning_rate=0.001"),
         "{}",
         groups[0]["label"]
     );

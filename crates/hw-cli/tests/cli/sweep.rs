@@ -181,7 +181,8 @@ fn a_trial_that_diverges_loses_and_is_not_tried_again() {
     let home = folder();
     let file = small(home.path(), "");
     let text = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, text.replace("[0.001, 0.003]", "[0.003, 1e30]")).unwrap();
+    let text = text.replace("[0.001, 0.003]", "[0.003, 1e30]");
+    std::fs::write(&file, text.replace("\"ann\"", "\"lenet5\"")).unwrap();
     let out = home.path().join("out");
     let first = run("sweep {} --out {} --json", &[&file, &out]);
     let summary = json(&first);

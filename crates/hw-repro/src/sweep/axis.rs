@@ -99,7 +99,7 @@ fn collect(prefix: &str, table: &Fields, axes: &mut Vec<Axis>) -> Result<(), Str
 impl Range {
     fn check(&self) -> Result<(), String> {
         let (from, to) = self.ends();
-        if !(from < to) {
+        if from >= to {
             return Err(format!(
                 "from {from} to {to} is no range; from must be below to"
             ));

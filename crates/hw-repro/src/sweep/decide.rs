@@ -224,7 +224,7 @@ mod tests {
         for (index, &run) in open.iter().enumerate() {
             forwards.insert(run, accurate(index as f64 / 10.0));
             let more = standing(&sweep, &forwards).open;
-            assert_eq!(more.is_empty(), false);
+            assert!(!more.is_empty());
         }
         let mut backwards = Over::new();
         for (index, &run) in open.iter().enumerate().rev() {

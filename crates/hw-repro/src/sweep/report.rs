@@ -231,7 +231,7 @@ impl Report<'_> {
         let mut blocks = vec![Block::Table(self.tests())];
         if let Some(looks) = looks {
             let text = format!(
-                "Test looks: {} of this recipe on this test set, {} recipes in all.",
+                "Test looks: {} of this recipe on this test set; recipes in all: {}.",
                 looks.looks, looks.recipes
             );
             blocks.push(Block::paragraph(text));

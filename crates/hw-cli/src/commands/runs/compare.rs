@@ -9,7 +9,7 @@ use anyhow::Result;
 use hw_eval::statistics::holm;
 use hw_eval::{Alpha, Arm, Comparison, Outcome, Question, Setting, compare};
 use hw_report::format;
-use hw_train::recipe::{recipe_label, unusual_fields};
+use hw_train::recipe::{field, recipe_label, unusual_fields};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -55,17 +55,16 @@ pub(crate) struct Difference {
 }
 
 pub(crate) fn run(args: &RunsCompareArgs, common: &Common) -> Result<()> {
-    let first = args
-        .folders
-        .first()
-        .map(|folder| entries(&[folder.clone()]));
-    let first: Vec<String> = match first.transpose()? {
-        Some(entries) if args.folders.len() > 1 => {
-            entries.into_iter().map(|entry| entry.run.recipe).collect()
-        }
-        _ => Vec::new(),
-    };
     let entries = filtered(entries(&args.folders)?, &args.filter)?;
+    let in_first = |entry: &&Entry| entry.run.folder.starts_with(&args.folders[0]);
+    let first: Vec<String> = match args.folders.len() {
+        1 => Vec::new(),
+        _ => entries
+            .iter()
+            .filter(in_first)
+            .map(|entry| entry.run.recipe.clone())
+            .collect(),
+    };
     let unfinished = entries.iter().filter(|entry| !entry.is_finished()).count();
     let entries = entries.into_iter().filter(Entry::is_finished).collect();
     let mut groups = grouped(entries);
@@ -221,21 +220,33 @@ fn name(groups: &mut [Group]) {
     names.sort_unstable();
     names.dedup();
     names.retain(|name| differs(name));
-    for (group, fields) in groups.iter_mut().zip(&fields) {
-        let usual = || "default".to_string();
-        let words = names.iter().map(|name| {
-            let value = fields.get(*name).cloned().unwrap_or_else(usual);
-            format!("{name}={value}")
-        });
+    // Where names are not enough, with all their constants.
+    let short: Vec<String> = groups.iter().map(|group| named(group, &names)).collect();
+    let told_apart = (1..short.len()).all(|index| !short[..index].contains(&short[index]));
+    for ((group, fields), short) in groups.iter_mut().zip(&fields).zip(short) {
+        let words = names
+            .iter()
+            .filter_map(|name| Some(format!("{name}={}", fields.get(*name)?)));
         let words: Vec<String> = words.collect();
-        group.label = match words.is_empty() {
-            true => {
+        group.label = match (names.is_empty(), told_apart) {
+            (true, _) => {
                 let run = &group.runs[0].run;
                 format!("{}, {}", recipe_label(&run.config), run.computation)
             }
-            false => words.join(" "),
+            (false, true) => short,
+            (false, false) => words.join(" "),
         };
     }
+}
+
+/// A group's values in these fields, in a few words.
+fn named(group: &Group, names: &[&String]) -> String {
+    let config = &group.runs[0].run.config;
+    let words = names.iter().map(|name| {
+        let value = field(config, name).unwrap_or_else(|| "none".into());
+        format!("{name}={value}")
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Compares every group with the first.

@@ -14,7 +14,8 @@ pub(crate) struct Args {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Rerun every table and figure of the papers and report, cell by cell, what held up
+    /// Make the whole report from the archived runs in seconds, then rerun some of them, drawn at random, for ten
+    /// minutes as a proof; with options, rerun the papers
     ReproduceAll(Box<ReproduceArgs>),
     /// Measure how fast networks train and run here, alone or beside other frameworks
     Bench(crate::bench::BenchArgs),

@@ -86,6 +86,12 @@ pub(crate) enum Command {
     /// Rerun every table and figure of the papers, or of a paper of yours, and report what held up
     #[command(after_help = hw_repro::EXAMPLES)]
     Reproduce(Box<hw_repro::Options>),
+    /// Try options of a training: the best by validation is scored on the test set once
+    #[command(after_help = hw_repro::SWEEP_EXAMPLES)]
+    Sweep(Box<hw_repro::SweepOptions>),
+    /// List runs, show them, or compare their recipes
+    #[command(subcommand, after_help = RUNS_EXAMPLES)]
+    Runs(RunsCommand),
     /// List which networks were scored on which test sets, and how often
     #[command(after_help = LOOKS_EXAMPLES)]
     Looks(LooksArgs),
@@ -592,6 +598,97 @@ pub(crate) struct CrossArgs {
     pub(crate) emnist: EmnistArg,
     #[command(flatten)]
     pub(crate) looks: RegisterArg,
+}
+
+const RUNS_EXAMPLES: &str = "\
+Examples:
+  hw runs list runs results/sweeps
+  hw runs show runs/first
+  hw runs compare runs/adam runs/nadam --html compared.html
+
+Nothing is trained and no test set is looked at: test accuracies are those that were measured before.";
+
+/// What can be asked about runs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsCommand {
+    /// List the runs in folders and all folders below them
+    #[command(after_help = RUNS_LIST_EXAMPLES)]
+    List(RunsListArgs),
+    /// Show single runs: configuration, learning curves, machine
+    #[command(after_help = RUNS_SHOW_EXAMPLES)]
+    Show(RunsShowArgs),
+    /// Compare recipes by the seeds they share
+    #[command(after_help = RUNS_COMPARE_EXAMPLES)]
+    Compare(RunsCompareArgs),
+}
+
+const RUNS_LIST_EXAMPLES: &str = "\
+Examples:
+  hw runs list runs --sort accuracy
+  hw runs list results --filter model=lenet5 --filter optimizer=adam --filter state=finished
+  hw runs list runs --json";
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsListArgs {
+    /// Folders of runs, however deep
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(crate) folders: Vec<PathBuf>,
+    /// Sort by a column (accuracy, loss, test, seconds, ...) or a field of the configuration; the best
+    /// accuracy comes first, else the least
+    #[arg(long, value_name = "KEY")]
+    pub(crate) sort: Option<String>,
+    /// The other way around
+    #[arg(long, requires = "sort")]
+    pub(crate) reverse: bool,
+    /// Only runs with this value in a column or a field of the configuration; may be given again
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) filter: Vec<(String, String)>,
+    /// Write a page, too
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) html: Option<PathBuf>,
+}
+
+const RUNS_SHOW_EXAMPLES: &str = "\
+Examples:
+  hw runs show runs/first
+  hw runs show 1f2e3d4c --in results/sweeps --html run.html";
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsShowArgs {
+    /// Runs' folders, or the beginnings of their ids
+    #[arg(value_name = "RUN", required = true)]
+    pub(crate) runs: Vec<PathBuf>,
+    /// Where runs are looked for by their ids
+    #[arg(long = "in", value_name = "DIR", default_value = ".")]
+    pub(crate) within: PathBuf,
+    /// Write a page with the learning curves, too
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) html: Option<PathBuf>,
+}
+
+const RUNS_COMPARE_EXAMPLES: &str = "\
+Examples:
+  hw runs compare runs/adam runs/nadam
+  hw runs compare results/sweeps/rates --filter batch=32 --json
+  hw runs compare runs --baseline 1f2e3d4c --html compared.html
+
+A recipe is a configuration without its seed; runs of one seed hold out the same images.";
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsCompareArgs {
+    /// Folders of runs, however deep
+    #[arg(value_name = "DIR", required = true)]
+    pub(crate) folders: Vec<PathBuf>,
+    /// The recipe that the others are compared with, by the beginning of its id or of a run's
+    /// [default: the best by validation; of several folders, the first one's best]
+    #[arg(long, value_name = "ID")]
+    pub(crate) baseline: Option<String>,
+    /// Only runs with this value in a column or a field of the configuration; may be given again
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) filter: Vec<(String, String)>,
+    /// Write a page with the learning curves, too
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 const LOOKS_EXAMPLES: &str = "\

@@ -48,6 +48,8 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Eval(args) => commands::eval::run(args, common),
         Command::Cross(args) => commands::cross::run(args, common),
         Command::Reproduce(options) => commands::reproduce::run(options, common),
+        Command::Sweep(options) => commands::sweep::run(options, common),
+        Command::Runs(command) => commands::runs::run(command, common),
         Command::Looks(args) => commands::looks::run(args, common),
         Command::Predict(args) => commands::predict::run(args, common),
         Command::Export(args) => commands::exchange::export(args, common),

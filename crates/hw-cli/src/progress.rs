@@ -222,7 +222,9 @@ impl TrainProgress {
             Event::EarlyStop { epoch, best_epoch } => self.say(&format!(
                 "stopping early after epoch {epoch}: nothing better since epoch {best_epoch}"
             )),
-            Event::Interrupted { .. } | Event::Finished { .. } => self.clear(),
+            Event::Interrupted { .. } | Event::Diverged { .. } | Event::Finished { .. } => {
+                self.clear();
+            }
         }
     }
 

@@ -140,6 +140,14 @@ impl Count {
     }
 }
 
+/// The data sets whose images a paper's cells count.
+pub(crate) fn counted_sets(paper: &Paper) -> Vec<DatasetId> {
+    let cells = paper.tables().flat_map(|table| &table.rows);
+    let counts = cells.flat_map(|row| &row.cells);
+    let counts = counts.filter_map(|cell| Count::parse(cell.count.as_deref()?).ok());
+    counts.map(|count| count.dataset).collect()
+}
+
 /// All cells of a paper that hold a number.
 pub(crate) fn judge(
     paper: &Paper,

@@ -1,5 +1,6 @@
 //! The whole of a reproduction: papers in, runs in rounds, a report out.
 
+use super::archive;
 use super::claims::{self, JudgedClaim};
 use super::crew::{self, Crew, Workers};
 use super::data::DataCache;
@@ -9,6 +10,7 @@ use super::estimate::Estimator;
 use super::execute::Executor;
 use super::jobs::{self, Job, Selection};
 use super::list::list;
+use super::maps::MapStore;
 use super::options::{Common, DataChoice, Options, Profile};
 use super::paper::{Paper, builtin, template};
 use super::progress::Progress;
@@ -16,10 +18,12 @@ use super::report::Report;
 use super::results::{JobResult, PaperResults};
 use super::seeds;
 use super::simulate::{self, Work};
+use super::status;
 use super::stopwatch::{self, Stopwatch};
 use anyhow::{Context, Result};
 use hw_core::CancelToken;
 use hw_data::{DataDirs, DatasetId};
+use hw_eval::looks::{REGISTER, Register};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -35,8 +39,55 @@ pub struct Finished {
     pub runs: usize,
     /// Runs that failed; the report says why.
     pub failed: usize,
+    /// Archived runs that came out different here.
+    pub different: usize,
     /// The report's first page; `None` where none was asked for.
     pub report: Option<PathBuf>,
+}
+
+impl Finished {
+    /// Where no runs were asked for.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            runs: 0,
+            failed: 0,
+            different: 0,
+            report: None,
+        }
+    }
+
+    /// Whether every run finished, and none came out different from what is archived.
+    pub fn is_good(&self) -> bool {
+        self.failed == 0 && self.different == 0
+    }
+}
+
+/// What brings jobs to so many seeds: training, or an archive.
+pub(crate) trait Rounds {
+    /// Brings every job to `seeds[job]` seeds, those of `known` included; whether nothing of it is left.
+    fn bring(
+        &self,
+        jobs: &[Job],
+        known: Vec<JobResult>,
+        seeds: &[usize],
+    ) -> Result<(Vec<JobResult>, bool)>;
+    /// Tells the user something.
+    fn say(&self, message: &str);
+}
+
+impl Rounds for Executor<'_> {
+    fn bring(
+        &self,
+        jobs: &[Job],
+        known: Vec<JobResult>,
+        seeds: &[usize],
+    ) -> Result<(Vec<JobResult>, bool)> {
+        self.run(jobs, known, seeds)
+    }
+
+    fn say(&self, message: &str) {
+        self.crew.note(message);
+    }
 }
 
 /// Does what is asked for; progress goes to standard error. `cancel` stops it at the next step, and the
@@ -52,6 +103,17 @@ pub fn run(
     if let Some(path) = &options.new {
         return start_paper(path);
     }
+    let asked = &options.archive;
+    if let (Some(target), false) = (&asked.archive, asked.merge.is_empty()) {
+        return archive::merge(target, &asked.merge);
+    }
+    if let Some(folder) = &asked.from_archive {
+        return Ok(archive::from_archive(folder, options, common, cancel)?);
+    }
+    if asked.budget.or(asked.seed.map(|_| 0.0)).is_some() {
+        let problem = "--budget and --seed are about --from-archive DIR";
+        return Err(ReproError::Usage(problem.into()));
+    }
     Ok(reproduce(options, common, cancel)?)
 }
 
@@ -66,15 +128,11 @@ fn start_paper(path: &Path) -> Result<Finished, ReproError> {
         problem: hw_core::one_line(&error),
     })?;
     eprintln!("wrote {0}; rerun it with: hw reproduce {0}", path.display());
-    Ok(Finished {
-        runs: 0,
-        failed: 0,
-        report: None,
-    })
+    Ok(Finished::nothing())
 }
 
 /// The papers asked for.
-fn papers(options: &Options) -> Result<Vec<Paper>, ReproError> {
+pub(crate) fn papers(options: &Options) -> Result<Vec<Paper>, ReproError> {
     if options.papers.is_empty() {
         return Ok(builtin());
     }
@@ -103,15 +161,11 @@ fn reproduce(options: &Options, common: &Common, cancel: &CancelToken) -> Result
     let default = PathBuf::from("results").join(options.profile().name());
     let out = options.out.clone().unwrap_or(default);
     let estimator = Estimator::open(&out, images(&jobs, &data));
-    let workers = workers(options);
+    let workers = workers(options.workers, options.memory);
     let first = first_seeds(options, &papers, &jobs);
     if options.list {
         list(&jobs, &estimator, &papers, workers, &first);
-        return Ok(Finished {
-            runs: 0,
-            failed: 0,
-            report: None,
-        });
+        return Ok(Finished::nothing());
     }
     if !options.simulate.simulate.is_empty() {
         let slugs: Vec<&str> = papers.iter().map(Paper::slug).collect();
@@ -120,11 +174,7 @@ fn reproduce(options: &Options, common: &Common, cancel: &CancelToken) -> Result
         let work = |first| Work::of(&jobs, &slugs, first, &estimator, share, seed);
         let all: Vec<usize> = jobs.iter().map(|job| job.configs.len()).collect();
         simulate::simulate(&work(&first), &work(&all), how, common.json)?;
-        return Ok(Finished {
-            runs: 0,
-            failed: 0,
-            report: None,
-        });
+        return Ok(Finished::nothing());
     }
     let sharing = &options.sharing;
     if (sharing.status || sharing.report_only) && !out.join("runs").is_dir() {
@@ -135,12 +185,9 @@ fn reproduce(options: &Options, common: &Common, cancel: &CancelToken) -> Result
     // Known before the hours of work, not after them.
     let store = crew::store(&out)?;
     if sharing.status {
-        super::status::show(&store, &jobs, &first, &estimator, common.json, cancel)?;
-        return Ok(Finished {
-            runs: 0,
-            failed: 0,
-            report: None,
-        });
+        let planned = status::plan(&jobs, &first, &estimator);
+        status::show(&store, &planned, common.json, cancel)?;
+        return Ok(Finished::nothing());
     }
     let by_engine = options.engine.engine.is_some();
     if sharing.worker || by_engine {
@@ -150,11 +197,7 @@ fn reproduce(options: &Options, common: &Common, cancel: &CancelToken) -> Result
         let data_dir = common.data_dir.as_deref();
         let again = CommandLine::of_this_process("hw-reproduce", &out, data_dir)?;
         engine::start(&options.engine, &again, common.json)?;
-        return Ok(Finished {
-            runs: 0,
-            failed: 0,
-            report: None,
-        });
+        return Ok(Finished::nothing());
     }
     if let Some(kept) = &options.publish {
         std::fs::create_dir_all(kept).with_context(|| format!("--publish {}", kept.display()))?;
@@ -183,10 +226,11 @@ fn reproduce(options: &Options, common: &Common, cancel: &CancelToken) -> Result
         return Ok(Finished {
             runs,
             failed,
-            report: None,
+            ..Finished::nothing()
         });
     }
     take_times(&executor, options, &papers, &jobs, &mut results)?;
+    let (runs_folder, maps) = (out.join("runs"), MapStore::default());
     let report = Report {
         papers: &papers,
         results: &results,
@@ -194,10 +238,34 @@ fn reproduce(options: &Options, common: &Common, cancel: &CancelToken) -> Result
         common,
         selection: &selection,
         started,
+        looks: Register::open(runs_folder.join(REGISTER))
+            .context("test looks")?
+            .all()?,
+        maps: &maps,
+        runs: Some(&runs_folder),
     };
-    report.write(&out, &data, synthetic)?;
+    let summary = report.write(&out, &data, synthetic)?;
+    if common.json {
+        println!("{summary}");
+    }
     if let Some(kept) = &options.publish {
         super::publish::publish(&out.join("report"), kept)?;
+    }
+    if let Some(folder) = &options.archive.archive {
+        let collector = archive::Collector {
+            looks: report.looks,
+            papers: &papers,
+            selection: &selection,
+            options,
+            data: &data,
+            runs: &runs_folder,
+            jobs: &jobs,
+            results: &results,
+            maps: &maps,
+        };
+        let written = collector.keep(folder)?;
+        let (path, size) = (folder.display(), hw_report::format::bytes(written.bytes));
+        eprintln!("archive: {path}, {} runs, {size}", written.runs);
     }
     let index = out.join("report").join("index.html");
     eprintln!("{runs} runs in {}", took());
@@ -205,6 +273,7 @@ fn reproduce(options: &Options, common: &Common, cancel: &CancelToken) -> Result
     Ok(Finished {
         runs,
         failed,
+        different: 0,
         report: Some(index),
     })
 }
@@ -222,13 +291,14 @@ pub(crate) fn most_seeds(results: &[JobResult], paper: usize) -> usize {
     own.map(|job| job.most_seeds).max().unwrap_or(1)
 }
 
-fn first_seeds(options: &Options, papers: &[Paper], jobs: &[Job]) -> Vec<usize> {
+/// Seeds of each job at the first look.
+pub(crate) fn first_seeds(options: &Options, papers: &[Paper], jobs: &[Job]) -> Vec<usize> {
     seeds::at_first(jobs, papers, options.seeds.is_some())
 }
 
 /// One seed everywhere, then one more for the runs of every part of a claim that is not decided yet.
-fn in_rounds(
-    executor: &Executor<'_>,
+pub(crate) fn in_rounds(
+    executor: &dyn Rounds,
     options: &Options,
     papers: &[Paper],
     jobs: &[Job],
@@ -237,7 +307,7 @@ fn in_rounds(
     let mut results: Vec<JobResult> = jobs.iter().map(JobResult::new).collect();
     for round in 1.. {
         let complete;
-        (results, complete) = executor.run(jobs, results, &seeds)?;
+        (results, complete) = executor.bring(jobs, results, &seeds)?;
         if options.seeds.is_some() || !complete {
             break;
         }
@@ -258,7 +328,7 @@ fn in_rounds(
         }
         let open = judged.iter().flat_map(|(_, claims)| claims);
         let open = open.flat_map(|claim| &claim.parts).filter(|part| part.open);
-        executor.crew.note(&format!(
+        executor.say(&format!(
             "after {round} seed{}: one more for the runs of {} parts of claims that are not decided",
             if round == 1 { "" } else { "s" },
             open.count()
@@ -278,25 +348,15 @@ fn take_times(
     if executor.crew.time_is_up() {
         return Ok(());
     }
-    let mut places: Vec<usize> = Vec::new();
-    for (index, paper) in papers.iter().enumerate() {
-        let timed: Vec<&str> = paper
-            .checked_terms()
-            .filter(|(_, term)| term.quantity.is_training_time())
-            .map(|(_, term)| term.run.as_str())
-            .collect();
-        let own = jobs.iter().enumerate();
-        let own = own.filter(|(_, job)| job.paper == index && job.point.is_none());
-        let own = own.filter(|(_, job)| timed.contains(&job.decl.id.as_str()));
-        let own: Vec<usize> = own.map(|(place, _)| place).collect();
-        if executor.crew.only_read {
-            stopwatch::recall(executor.out, &own, results);
-        }
-        places.extend(own);
-    }
     if executor.crew.only_read {
+        for index in 0..papers.len() {
+            let own = |place: &usize| jobs[*place].paper == index;
+            let own = timed_places(papers, jobs).into_iter().filter(own);
+            stopwatch::recall(executor.out, &own.collect::<Vec<_>>(), results);
+        }
         return Ok(());
     }
+    let places = timed_places(papers, jobs);
     let (repetitions, seconds, steps) = match options.profile() {
         Profile::Smoke => (1, 0.0, 1),
         Profile::Quick => (3, 0.5, 1),
@@ -315,13 +375,30 @@ fn take_times(
     })
 }
 
+/// The jobs that claims about time compare.
+pub(crate) fn timed_places(papers: &[Paper], jobs: &[Job]) -> Vec<usize> {
+    let mut places: Vec<usize> = Vec::new();
+    for (index, paper) in papers.iter().enumerate() {
+        let timed: Vec<&str> = paper
+            .checked_terms()
+            .filter(|(_, term)| term.quantity.is_training_time())
+            .map(|(_, term)| term.run.as_str())
+            .collect();
+        let own = jobs.iter().enumerate();
+        let own = own.filter(|(_, job)| job.paper == index && job.point.is_none());
+        let own = own.filter(|(_, job)| timed.contains(&job.decl.id.as_str()));
+        places.extend(own.map(|(place, _)| place));
+    }
+    places
+}
+
 /// How the runs share the machine: small networks gain little from a second thread, so each of a
 /// few runs at a time gets its part of the processor.
-fn workers(options: &Options) -> Workers {
+pub(crate) fn workers(at_a_time: Option<u16>, memory: Option<f64>) -> Workers {
     let threads = rayon::current_num_threads();
     let usual = if threads <= 4 { threads } else { threads / 2 };
-    let count = options.workers.map_or(usual.clamp(1, 8), usize::from);
-    let memory = options.memory.map(|gib| (gib * GIB) as u64);
+    let count = at_a_time.map_or(usual.clamp(1, 8), usize::from);
+    let memory = memory.map(|gib| (gib * GIB) as u64);
     Workers {
         count,
         threads: (threads / count).max(1),

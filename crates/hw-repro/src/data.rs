@@ -5,6 +5,8 @@ use hw_core::Rng;
 use hw_data::class_map::ClassMap;
 use hw_data::glyphs::{GlyphConfig, generate};
 use hw_data::{DataDirs, Dataset, DatasetId, EmnistEdition, GlyphSet, Split, overlap};
+use hw_train::{Experiment, TrainConfig};
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,10 +20,32 @@ type Shared = HashMap<(String, String), Arc<Vec<bool>>>;
 /// A part of a data set in one edition.
 type Key = (String, Option<EmnistEdition>, Split);
 
+/// What is known of data sets and runs where the data itself need not be here.
+pub(crate) trait Catalog: Send + Sync {
+    /// Training and test images.
+    fn counts(&self, id: &DatasetId) -> Option<[usize; 2]>;
+    /// Which EMNIST it is.
+    fn edition(&self, id: &DatasetId) -> Option<EmnistEdition>;
+    /// Images of each class.
+    fn class_counts(&self, id: &DatasetId) -> Option<ClassCounts>;
+    /// The id of the run with that configuration.
+    fn run(&self, config: &TrainConfig) -> Option<String>;
+}
+
+/// How many images each class of a data set has, training and test together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ClassCounts {
+    pub(crate) title: String,
+    pub(crate) edition: String,
+    pub(crate) classes: Vec<String>,
+    pub(crate) images: Vec<usize>,
+}
+
 /// Data sets, each loaded once, whoever asks.
 pub(crate) struct DataCache {
     dirs: DataDirs,
     synthetic: bool,
+    catalog: Option<Box<dyn Catalog>>,
     loaded: Mutex<HashMap<Key, Arc<Dataset>>>,
     shared: Mutex<Shared>,
 }
@@ -32,8 +56,17 @@ impl DataCache {
         Self {
             dirs,
             synthetic,
+            catalog: None,
             loaded: Mutex::default(),
             shared: Mutex::default(),
+        }
+    }
+
+    /// The same, with what a catalog says in place of what is found here.
+    pub(crate) fn with_catalog(self, catalog: impl Catalog + 'static) -> Self {
+        Self {
+            catalog: Some(Box::new(catalog)),
+            ..self
         }
     }
 
@@ -97,6 +130,9 @@ impl DataCache {
     /// How many training and test images there are, without reading them; `None` if they are not
     /// to be had.
     pub(crate) fn counts(&self, id: &DatasetId) -> Option<[usize; 2]> {
+        if let Some(catalog) = &self.catalog {
+            return catalog.counts(id);
+        }
         if let DatasetId::Glyphs(set) = self.used(id) {
             return Some(
                 [Split::Train, Split::Test].map(|s| hw_data::glyphs::default_count(set, s)),
@@ -118,6 +154,9 @@ impl DataCache {
 
     /// Which EMNIST is found, for the sets that have two.
     pub(crate) fn edition(&self, id: &DatasetId) -> Option<EmnistEdition> {
+        if let Some(catalog) = &self.catalog {
+            return catalog.edition(id);
+        }
         if self.synthetic {
             return None;
         }
@@ -126,6 +165,41 @@ impl DataCache {
         let entry = id.entry()?;
         let edition = entry.editions.iter().find(|edition| edition.name == name)?;
         edition.family
+    }
+
+    /// How many images each class has.
+    ///
+    /// # Errors
+    /// When the data cannot be had, and no catalog says it.
+    pub(crate) fn class_counts(&self, id: &DatasetId) -> Result<ClassCounts> {
+        let known = self.catalog.as_ref();
+        if let Some(counts) = known.and_then(|catalog| catalog.class_counts(id)) {
+            return Ok(counts);
+        }
+        let (train, test) = (self.get(id, Split::Train)?, self.get(id, Split::Test)?);
+        let counts = train.class_counts().into_iter().zip(test.class_counts());
+        Ok(ClassCounts {
+            title: train.id.clone(),
+            edition: train.edition.clone(),
+            classes: train.classes.to_vec(),
+            images: counts.map(|(train, test)| train + test).collect(),
+        })
+    }
+
+    /// The id of the run of that configuration.
+    ///
+    /// # Errors
+    /// When the data cannot be had, or the catalog does not know the run.
+    pub(crate) fn run_id(&self, config: &TrainConfig) -> Result<String> {
+        if let Some(catalog) = &self.catalog {
+            return catalog.run(config).context("not in the archive");
+        }
+        let train = self.get(&config.dataset, Split::Train)?;
+        let test = match config.probe {
+            Some(_) => Some(self.get(&config.dataset, Split::Test)?),
+            None => None,
+        };
+        Ok(Experiment::new(config.clone(), train, test)?.id().into())
     }
 }
 
@@ -168,6 +242,7 @@ fn stand_in(id: &DatasetId, edition: Option<EmnistEdition>, split: Split) -> Res
     };
     if edition == Some(EmnistEdition::Full) && *id == DatasetId::EmnistLetters {
         data = truncated(&data);
+        data.edition.push_str(", cut short");
     }
     data.id = format!("{id} (glyphs)");
     data.split = split;

@@ -1,5 +1,6 @@
 //! What can keep a reproduction from being made.
 
+use super::archive::ArchiveError;
 use std::path::PathBuf;
 
 /// Why a reproduction could not be made. A run that fails is none of it: it is in the report.
@@ -9,6 +10,14 @@ pub enum ReproError {
     #[error("{file}: {problem}")]
     Paper {
         /// The file, or "the paper" where it has no name.
+        file: String,
+        /// What is wrong, where.
+        problem: String,
+    },
+    /// A sweep file that says something impossible.
+    #[error("{file}: {problem}")]
+    Sweep {
+        /// The file.
         file: String,
         /// What is wrong, where.
         problem: String,
@@ -35,9 +44,15 @@ pub enum ReproError {
     /// The engine that should start workers is not there, or refuses.
     #[error("--engine slurm: {0}")]
     Engine(String),
+    /// An archive of runs that cannot be used.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// The user stopped it; the same call goes on.
     #[error("stopped; run the same command again to go on")]
     Stopped,
+    /// The user stopped a proof, which begins anew when it is asked for again.
+    #[error("stopped; what was proved until then is above")]
+    StoppedProof,
     /// Anything else, in one line.
     #[error("{0}")]
     Other(String),
@@ -48,7 +63,7 @@ impl ReproError {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
-            Self::Stopped => 130,
+            Self::Stopped | Self::StoppedProof => 130,
             _ => 1,
         }
     }

@@ -21,6 +21,17 @@ const OVERHEAD: f64 = 0.3;
 /// Training images of a set whose size is not known.
 const USUAL: usize = 60_000;
 
+/// What a run takes beside its training images.
+struct Work<'a> {
+    network: Option<&'a ModelSpec>,
+    /// Epochs that it is likely to take.
+    epochs: usize,
+    /// Images tested on.
+    tested: usize,
+    /// Seconds to ask the teachers about an image.
+    teacher_seconds: f64,
+}
+
 /// Images a second, by network, batch and input.
 type Rates = BTreeMap<String, f64>;
 
@@ -88,6 +99,32 @@ impl Estimator {
 
     /// Expected seconds of a whole run of `job`.
     pub(crate) fn seconds(&self, config: &TrainConfig, job: &Job) -> f64 {
+        let work = Work {
+            network: job.used.as_ref(),
+            epochs: job.usual_epochs(config),
+            tested: job.tested,
+            teacher_seconds: job.teacher_seconds,
+        };
+        self.seconds_of(config, &work)
+    }
+
+    /// Expected seconds of a run that nobody teaches, through all its epochs.
+    pub(crate) fn seconds_alone(
+        &self,
+        config: &TrainConfig,
+        network: Option<&ModelSpec>,
+        tested: usize,
+    ) -> f64 {
+        let work = Work {
+            network,
+            epochs: config.epochs,
+            tested,
+            teacher_seconds: 0.0,
+        };
+        self.seconds_of(config, &work)
+    }
+
+    fn seconds_of(&self, config: &TrainConfig, work: &Work<'_>) -> f64 {
         let all = self.images.get(&config.dataset.to_string()).copied();
         let all = all.unwrap_or(USUAL) as f64 * (1.0 - config.val_fraction);
         let each = config.limit.map_or(all, |limit| all.min(limit as f64));
@@ -97,8 +134,8 @@ impl Estimator {
                 let alone = self.rates.get(&Self::key_alone(config));
                 let alone = alone
                     .map(|rate| 1.0 / rate)
-                    .or_else(|| seconds_an_image(job.used.as_ref()?, config.batch));
-                alone.unwrap_or(1e-4) + job.teacher_seconds
+                    .or_else(|| seconds_an_image(work.network?, config.batch));
+                alone.unwrap_or(1e-4) + work.teacher_seconds
             }
         };
         let held_out = all / (1.0 - config.val_fraction) * config.val_fraction;
@@ -106,8 +143,7 @@ impl Estimator {
             .val_limit
             .map_or(held_out, |limit| held_out.min(limit as f64));
         let an_epoch = each + FORWARD * scored;
-        OVERHEAD
-            + (an_epoch * job.usual_epochs(config) as f64 + FORWARD * job.tested as f64) * an_image
+        OVERHEAD + (an_epoch * work.epochs as f64 + FORWARD * work.tested as f64) * an_image
     }
 
     /// Takes note of a finished run.

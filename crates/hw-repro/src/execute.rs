@@ -4,7 +4,7 @@ use super::crew::{Agenda, Crew, Made, Task, finished_runs, key, lock, seconds};
 use super::jobs::{Job, search_run};
 use super::measure::Measurer;
 use super::paper::Paper;
-use super::results::{Failure, JobResult, RunResult};
+use super::results::{Failure, JobResult, NOT_RUN_YET, RunResult};
 use super::seeds::{Grown, grow};
 use anyhow::Result;
 use hw_eval::looks::REGISTER;
@@ -72,11 +72,12 @@ impl Executor<'_> {
             let failures = &mut results[task.what.job].failures;
             failures.push(Failure {
                 seed: (!task.what.search).then_some(task.config.seed),
-                problem: "not run yet".into(),
+                problem: NOT_RUN_YET.into(),
             });
         }
         for result in &mut results {
             result.seeds.sort_by_key(|seed| seed.config.seed);
+            result.failures.sort_by_key(|failure| failure.seed);
         }
         Ok((results, complete))
     }
@@ -186,7 +187,8 @@ impl Agenda for Round<'_> {
         let job = &self.jobs[task.what.job];
         let measurer = Measurer {
             data: crew.data,
-            job,
+            recipe: super::measure::recipe(&task.config, &job.decl),
+            test_images: job.test_images,
             config: &task.config,
             made,
             looks: &self.executor.out.join("runs").join(REGISTER),

@@ -2,6 +2,7 @@
 
 use super::cells::{JudgedCell, Standing};
 use super::claims::{JudgedClaim, JudgedFlaw, JudgedPart, Standing as FlawStanding};
+use super::computed::computed_by;
 use super::report::Part;
 use hw_eval::looks::{Look, by_test_set};
 use serde_json::{Value, json};
@@ -22,6 +23,7 @@ pub(crate) fn summary(profile: &str, synthetic: bool, parts: &[Part<'_>], looks:
     json!({
         "profile": profile,
         "synthetic": synthetic,
+        "computed_by": computed_by(parts.iter().flat_map(|part| part.results.jobs.iter().copied())),
         "claims": claims.collect::<Vec<_>>(),
         "flaws": flaws.collect::<Vec<_>>(),
         "cells": cells,

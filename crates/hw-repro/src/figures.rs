@@ -4,7 +4,7 @@ use super::cells::number;
 use super::data::DataCache;
 use super::expression::{Quantity, Term};
 use super::layers::diagram_kind;
-use super::maps;
+use super::maps::{self, MapStore};
 use super::paper::{Curve, Figure, FigureKind};
 use super::results::{JobResult, Mistake, PaperResults, RunResult};
 use hw_data::{Dataset, Split};
@@ -21,17 +21,28 @@ use std::sync::Arc;
 /// Where figures get images and trained networks from.
 pub(crate) struct Source<'a> {
     pub(crate) data: &'a DataCache,
-    /// The folder of the runs' folders.
-    pub(crate) runs: &'a Path,
+    /// The folder of the runs' folders; none where results are from an archive.
+    pub(crate) runs: Option<&'a Path>,
     /// Images on a t-SNE map.
     pub(crate) points: usize,
+    /// Maps that were made before, and those that this report made.
+    pub(crate) maps: &'a MapStore,
 }
 
 impl Source<'_> {
-    fn test(&self, seed: &RunResult) -> Result<Arc<Dataset>, String> {
-        self.data
-            .get(&seed.config.dataset, Split::Test)
-            .map_err(|error| hw_core::one_line(error.as_ref()))
+    pub(crate) fn test(&self, seed: &RunResult) -> Result<Arc<Dataset>, String> {
+        let test = self.data.get(&seed.config.dataset, Split::Test);
+        let test = test.map_err(|error| {
+            let problem = hw_core::one_line(error.as_ref());
+            match self.runs {
+                Some(_) => problem,
+                None => format!("its images are not on this machine ({problem})"),
+            }
+        })?;
+        if test.checksum != seed.test.sha256 {
+            return Err("the images on this machine are of other data than the run's".into());
+        }
+        Ok(test)
     }
 }
 
@@ -197,29 +208,22 @@ fn noted(variant: Option<&str>) -> String {
 fn class_counts(figure: &Figure, source: &Source<'_>) -> Result<Vec<Block>, String> {
     let mut blocks = Vec::new();
     for id in &figure.datasets {
-        let counts = |split| {
-            let data = source.data.get(id, split);
-            data.map_err(|error| hw_core::one_line(error.as_ref()))
-        };
-        let (train, test) = (counts(Split::Train)?, counts(Split::Test)?);
-        let total = train.class_counts().into_iter().zip(test.class_counts());
+        let counted = source.data.class_counts(id);
+        let counted = counted.map_err(|error| hw_core::one_line(error.as_ref()))?;
         let axis = Axis::new("images").unit(Unit::Count);
         let mut chart = Comparison::new(Style::Bars, axis);
-        for (name, (train, test)) in train.classes.iter().zip(total) {
-            let count = Estimate::exact((train + test) as f64);
+        for (name, images) in counted.classes.iter().zip(&counted.images) {
+            let count = Estimate::exact(*images as f64);
             chart = chart.row(ComparisonRow::new(name.clone(), Some(count)));
         }
-        let edition = &train.edition;
+        let (title, edition) = (&counted.title, &counted.edition);
         let part = hw_report::Figure::new(
             format!("{}-{id}", figure.id),
-            format!(
-                "{} {} ({edition}), training and test.",
-                figure.caption, train.id
-            ),
+            format!("{} {title} ({edition}), training and test.", figure.caption),
             "Images of each class.",
             &chart,
         );
-        let title = format!("{}: images a class", train.id);
+        let title = format!("{title}: images a class");
         blocks.push(Block::details(title, vec![Block::Figure(part)]));
     }
     Ok(blocks)

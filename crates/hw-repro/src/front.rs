@@ -3,9 +3,11 @@
 
 use super::claims::{JudgedClaim, JudgedFlaw, Standing as FlawStanding};
 use super::command::distinct_runs;
+use super::computed::{self, computed_by};
 use super::forest;
 use super::page::synthetic_banner;
 use super::report::Part;
+use super::results::JobResult;
 use super::tally::{Tally, tally};
 use hw_report::{
     Answer, BadgeKind, Block, Cell, Column, Document, KeyFigure, Notice, NoticeKind, Section,
@@ -24,6 +26,7 @@ pub(crate) fn front(parts: &[Part<'_>], profile: &str, command: &str, seconds: f
         sections.push(claims_section(part));
     }
     sections.push(Section::new("What was wrong", wrong(parts)));
+    sections.push(computed::section(&computed_by(jobs_of(parts))));
     sections.push(Section::new(
         "Counts",
         vec![counts(parts, profile, seconds)],
@@ -50,6 +53,12 @@ pub(crate) fn front(parts: &[Part<'_>], profile: &str, command: &str, seconds: f
     }
 }
 
+fn jobs_of<'a>(parts: &'a [Part<'a>]) -> impl Iterator<Item = &'a JobResult> {
+    parts
+        .iter()
+        .flat_map(|part| part.results.jobs.iter().copied())
+}
+
 /// The answer first: how many claims of each paper got which verdict.
 fn lead(parts: &[Part<'_>]) -> Vec<Block> {
     let linked = |part: &Part<'_>| {
@@ -58,6 +67,8 @@ fn lead(parts: &[Part<'_>]) -> Vec<Block> {
         Block::Answer(answer(part).title(title))
     };
     let mut blocks: Vec<Block> = parts.iter().map(linked).collect();
+    let other = computed::notice(&computed_by(jobs_of(parts)));
+    blocks.splice(0..0, other.map(Block::Notice));
     let edition = parts
         .iter()
         .flat_map(|part| &part.results.jobs)
@@ -253,10 +264,7 @@ fn counts(parts: &[Part<'_>], profile: &str, seconds: f64) -> Block {
         filled,
         cells,
     } = tally(cells);
-    let jobs = parts
-        .iter()
-        .flat_map(|part| part.results.jobs.iter().copied());
-    let runs = distinct_runs(jobs);
+    let runs = distinct_runs(jobs_of(parts));
     let mut figures = vec![
         KeyFigure::new(
             "reported accuracies that agree",

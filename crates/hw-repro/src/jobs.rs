@@ -7,9 +7,9 @@ use super::options::Options;
 use super::paper::{Paper, RunDecl, Scale, TeacherDecl};
 use super::scale;
 use anyhow::{Context, Result, bail};
-use hw_data::{DatasetId, Preprocess, Split};
+use hw_data::{DatasetId, Preprocess};
 use hw_models::ModelSpec;
-use hw_train::{Experiment, Monitor, Teacher, TrainConfig};
+use hw_train::{Monitor, Teacher, TrainConfig};
 use serde_json::Value;
 use std::collections::HashSet;
 
@@ -393,16 +393,9 @@ fn learn_from(
     decl: &TeacherDecl,
     data: &DataCache,
 ) -> Result<()> {
-    let id = |teacher: &TrainConfig| -> Result<String> {
-        let train = data.get(&teacher.dataset, Split::Train)?;
-        let test = match teacher.probe {
-            Some(_) => Some(data.get(&teacher.dataset, Split::Test)?),
-            None => None,
-        };
-        Ok(Experiment::new(teacher.clone(), train, test)?.id().into())
-    };
     for config in configs {
-        let runs = teachers_of(Some(decl), teachers, config.seed).map(id);
+        let runs = teachers_of(Some(decl), teachers, config.seed);
+        let runs = runs.map(|teacher| data.run_id(teacher));
         let runs = runs.collect::<Result<Vec<String>>>()?;
         if runs.is_empty() {
             bail!("its teacher {} cannot run", decl.run);

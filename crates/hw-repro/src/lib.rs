@@ -24,6 +24,8 @@
 //! `docs/papers.md` and in [`hw_eval::verdict`].
 #![warn(missing_docs)]
 
+mod archive;
+
 // What is asked.
 mod error;
 mod expression;
@@ -51,8 +53,12 @@ mod stopwatch;
 // What it says.
 mod cells;
 mod claims;
+mod computed;
 mod evidence;
 mod results;
+
+// Options that vary, in place of a paper.
+mod sweep;
 
 // How it is told.
 mod command;
@@ -70,6 +76,7 @@ mod report;
 mod tables;
 mod tally;
 
+pub use archive::{ArchiveError, ArchiveOptions, USUAL_BUDGET};
 pub use command::{Finished, run};
 pub use error::ReproError;
 #[cfg(feature = "clap")]
@@ -78,3 +85,6 @@ pub use options::{Common, DataChoice, Emnist, Options, Profile};
 pub use paper::{Paper, builtin, template};
 pub use sharing::Sharing;
 pub use simulate::SimulateOptions;
+#[cfg(feature = "clap")]
+pub use sweep::SWEEP_EXAMPLES;
+pub use sweep::{SweepMachine, SweepOptions, Swept, sweep, sweep_template};

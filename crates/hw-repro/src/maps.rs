@@ -1,16 +1,37 @@
 //! t-SNE maps of a test set: by its pixels, and by what a trained network's last layer sees.
 
+use super::archive::MapPlaces;
 use super::figures::{Source, picture};
 use super::paper::Figure;
 use super::results::{JobResult, RunResult};
-use hw_data::{Dataset, Loader, LoaderConfig};
+use hw_data::{Loader, LoaderConfig};
 use hw_eval::tsne::{TsneConfig, map};
 use hw_report::Block;
 use hw_report::plots::Cloud;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Images a batch.
 const BATCH: usize = 250;
+
+/// Maps by their runs: from an archive, or made for a report and to be kept with it.
+#[derive(Debug, Default)]
+pub(crate) struct MapStore(Mutex<HashMap<String, MapPlaces>>);
+
+impl MapStore {
+    /// The map of a run, if there is one.
+    pub(crate) fn get(&self, run: &str) -> Option<MapPlaces> {
+        let maps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        maps.get(run).cloned()
+    }
+
+    /// Keeps the map of a run.
+    pub(crate) fn keep(&self, run: &str, places: MapPlaces) {
+        let mut maps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        maps.insert(run.into(), places);
+    }
+}
 
 /// Both maps of the run's test images, one below the other.
 ///
@@ -22,9 +43,37 @@ pub(crate) fn draw(
     seed: &RunResult,
     source: &Source<'_>,
 ) -> Result<Vec<Block>, String> {
+    let places = match (source.maps.get(&seed.run), source.runs) {
+        (Some(places), _) => places,
+        (None, Some(runs)) => {
+            let places = make(seed, source, runs)?.rounded();
+            source.maps.keep(&seed.run, places.clone());
+            places
+        }
+        (None, None) => return Err("the archive has no map of its run".into()),
+    };
+    let mut blocks = Vec::new();
+    for (part, what, of_part) in [
+        ("pixels", "by their pixels", &places.pixels),
+        ("features", "by what the last layer sees", &places.features),
+    ] {
+        let cloud = cloud(&places, of_part);
+        let images = places.labels.len();
+        let part = Figure {
+            id: format!("{}-{part}", figure.id),
+            caption: format!("{} {images} test images {what}.", figure.caption),
+            ..Figure::like(figure)
+        };
+        let alt = "A t-SNE map; images of one class lie together as far as they look alike.";
+        blocks.push(picture(&part, job, alt, &cloud));
+    }
+    Ok(blocks)
+}
+
+/// Where both maps have some of the run's test images.
+fn make(seed: &RunResult, source: &Source<'_>, runs: &Path) -> Result<MapPlaces, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
-    let test = source.data.get(&seed.config.dataset, hw_data::Split::Test);
-    let test = test.map_err(|error| text(&error))?;
+    let test = source.test(seed)?;
     let all: Vec<u32> = (0..test.len() as u32).collect();
     let chosen = hw_data::split::limit(&all, source.points, 1);
     let pixels: Vec<f32> = chosen
@@ -33,7 +82,7 @@ pub(crate) fn draw(
         .map(|&byte| f32::from(byte) / 255.0)
         .collect();
     let side = test.images.shape().iter().product();
-    let folder = source.runs.join(&seed.run);
+    let folder = runs.join(&seed.run);
     let trained = hw_train::checkpoint::open(&folder, &candle_core::Device::Cpu);
     let trained = trained.map_err(|error| text(&error))?;
     let config = LoaderConfig {
@@ -45,23 +94,17 @@ pub(crate) fn draw(
     let loader = loader.map_err(|error| text(&error))?;
     let seen = hw_eval::network::embeddings(&trained.network, &loader);
     let (seen, width) = seen.map_err(|error| text(&error))?;
-    let mut blocks = Vec::new();
-    for (part, what, rows, width) in [
-        ("pixels", "by their pixels", &pixels, side),
-        ("features", "by what the last layer sees", &seen, width),
-    ] {
+    let map = |rows: &[f32], width| {
         let places = map(rows, width, &config_for(chosen.len()));
-        let places = places.map_err(|error| text(&error))?;
-        let cloud = cloud(&test, &chosen, &places);
-        let part = Figure {
-            id: format!("{}-{part}", figure.id),
-            caption: format!("{} {} test images {what}.", figure.caption, chosen.len()),
-            ..Figure::like(figure)
-        };
-        let alt = "A t-SNE map; images of one class lie together as far as they look alike.";
-        blocks.push(picture(&part, job, alt, &cloud));
-    }
-    Ok(blocks)
+        places.map_err(|error| text(&error))
+    };
+    let labels = chosen.iter().map(|&index| test.labels[index as usize]);
+    Ok(MapPlaces {
+        classes: test.classes.to_vec(),
+        labels: labels.collect(),
+        pixels: map(&pixels, side)?,
+        features: map(&seen, width)?,
+    })
 }
 
 fn config_for(points: usize) -> TsneConfig {
@@ -71,11 +114,10 @@ fn config_for(points: usize) -> TsneConfig {
     }
 }
 
-fn cloud(test: &Dataset, chosen: &[u32], places: &[[f32; 2]]) -> Cloud {
-    let mut cloud = Cloud::new(test.classes.to_vec());
-    for (&index, place) in chosen.iter().zip(places) {
-        let class = usize::from(test.labels[index as usize]);
-        cloud = cloud.point(f64::from(place[0]), f64::from(place[1]), class);
+fn cloud(places: &MapPlaces, of_part: &[[f32; 2]]) -> Cloud {
+    let mut cloud = Cloud::new(places.classes.clone());
+    for (&class, place) in places.labels.iter().zip(of_part) {
+        cloud = cloud.point(f64::from(place[0]), f64::from(place[1]), class.into());
     }
     cloud
 }

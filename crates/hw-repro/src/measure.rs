@@ -2,7 +2,6 @@
 
 use super::crew::{Busy, Made};
 use super::data::DataCache;
-use super::jobs::Job;
 use super::paper::{RunDecl, Variant};
 use super::results::{Answered, Mistake, RunResult, VariantResult};
 use anyhow::{Context, Result};
@@ -22,12 +21,15 @@ const MISTAKES: usize = 24;
 /// How long to wait where another process writes a look down.
 const WAIT: Duration = Duration::from_millis(20);
 /// File of a run's test results.
-const TEST_RESULT: &str = "test.json";
+pub(crate) const TEST_RESULT: &str = "test.json";
 
 /// Measures one trained run.
 pub(crate) struct Measurer<'a> {
     pub(crate) data: &'a DataCache,
-    pub(crate) job: &'a Job,
+    /// The id of the run's recipe.
+    pub(crate) recipe: String,
+    /// Test images at most.
+    pub(crate) test_images: Option<usize>,
     pub(crate) config: &'a TrainConfig,
     /// The trained run.
     pub(crate) made: &'a Made<'a>,
@@ -140,7 +142,7 @@ impl Measurer<'_> {
         purpose: Purpose,
     ) -> Result<()> {
         let look = Look {
-            recipe: recipe(&result.config, &self.job.decl),
+            recipe: self.recipe.clone(),
             run: result.run.clone(),
             test_sha256: test.sha256.clone(),
             test: format!("{}, {}", test.dataset, test.edition),
@@ -166,7 +168,7 @@ impl Measurer<'_> {
 
     /// How many test images are used, if not all.
     fn tested(&self, test: &Dataset) -> Option<usize> {
-        self.job.test_images.filter(|most| *most < test.len())
+        self.test_images.filter(|most| *most < test.len())
     }
 
     /// The test images used: the same for every run on that set.

@@ -1,7 +1,9 @@
 //! What a reproduction is asked for. With the feature `clap` it is the arguments of `hw reproduce` and
 //! of `cargo xtask reproduce-all`, declared once.
 
+use super::archive::ArchiveOptions;
 use super::sharing::Sharing;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Examples for `--help`; `{}` stands for the command.
@@ -17,13 +19,17 @@ Examples:
   hw reproduce my-paper.toml                      rerun it
   hw reproduce --profile cpu --out /share/x --worker     one of many, on any machines that share the folder
   hw reproduce --profile cpu --out /share/x --status     how far they are
+  hw reproduce --archive kept                     keep a record of each run, 10 kB each
+  hw reproduce --from-archive kept                the same report in seconds, without training or data
+  hw reproduce --from-archive kept --budget 10    and reruns archived runs, drawn at random, for ten minutes
+  hw reproduce --archive all --merge kept other   one archive from several machines
 
 Finished runs are kept in OUT/runs and skipped; stop with Ctrl-C and start again at will.
 In a checkout, `cargo xtask reproduce-all` is the same command.
 Exit codes: 0 all runs finished, 1 a run failed or something went wrong, 2 wrong usage, 130 stopped.";
 
 /// What to reproduce, at which scale, on which data, and where results go.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct Options {
     /// Paper files of your own, in place of the four that come with the program
@@ -80,7 +86,10 @@ pub struct Options {
     pub memory: Option<f64>,
 
     /// Keep the report here too, as Markdown, figures and cells, without links to its runs
-    #[cfg_attr(feature = "clap", arg(long, value_name = "DIR"))]
+    #[cfg_attr(
+        feature = "clap",
+        arg(long, value_name = "DIR", conflicts_with = "engine")
+    )]
     pub publish: Option<PathBuf>,
 
     /// Stop after so many minutes and report what there is; the same command goes on later
@@ -105,6 +114,9 @@ pub struct Options {
     /// Working with others on one folder
     #[cfg_attr(feature = "clap", command(flatten))]
     pub sharing: Sharing,
+    /// Records of runs, and reports from them.
+    #[cfg_attr(feature = "clap", command(flatten))]
+    pub archive: ArchiveOptions,
 }
 
 impl Default for Options {
@@ -126,6 +138,7 @@ impl Default for Options {
             engine: Default::default(),
             simulate: Default::default(),
             sharing: Sharing::default(),
+            archive: ArchiveOptions::default(),
         }
     }
 }
@@ -149,7 +162,7 @@ pub struct Common {
 }
 
 #[cfg(feature = "clap")]
-fn positive(text: &str) -> Result<f64, String> {
+pub(crate) fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
         _ => Err("expected a number above 0".into()),
@@ -181,8 +194,9 @@ impl Emnist {
 
 /// How large the runs are. No profile changes a network; each sets the number of training images,
 /// when a run has reached its plateau, and how many seeds there are at most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
 pub enum Profile {
     /// Does everything work? Next to no images, one seed; a few minutes
     Smoke,

@@ -2,6 +2,7 @@
 //! reported.
 
 use super::claims::JudgedFlaw;
+use super::computed::{self, computed_by};
 use super::figures::{self, Source};
 use super::forest;
 use super::front::{answer, claims_table, effect_cell};
@@ -49,7 +50,9 @@ pub(crate) fn page(input: &PageInput<'_>, source: &Source<'_>) -> Document {
     }
     sections.extend(flaws_section(input, source));
     sections.extend(errata_section(input));
-    sections.push(runs_section(input));
+    let jobs = results.jobs.iter().copied();
+    sections.push(computed::section(&computed_by(jobs)));
+    sections.push(runs_section(input, source.runs.is_some()));
     Document {
         title: paper.title.clone(),
         subtitle: paper.citation.clone(),
@@ -136,10 +139,10 @@ fn errata_section(input: &PageInput<'_>) -> Option<Section> {
 
 fn lead(input: &PageInput<'_>) -> Vec<Block> {
     let Part { paper, results, .. } = input.part;
-    let mut blocks = vec![
-        Block::Answer(answer(input.part)),
-        Block::paragraph(paper.about.as_str()),
-    ];
+    let other = computed::notice(&computed_by(results.jobs.iter().copied()));
+    let mut blocks: Vec<Block> = other.map(Block::Notice).into_iter().collect();
+    blocks.push(Block::Answer(answer(input.part)));
+    blocks.push(Block::paragraph(paper.about.as_str()));
     let mut figures = Vec::new();
     if !paper.aims {
         let tally = tally(&input.part.cells);
@@ -207,6 +210,10 @@ fn scale_sentence(results: &PaperResults<'_>, profile: &str) -> String {
 }
 
 fn machine(results: &PaperResults<'_>) -> String {
+    let by = computed_by(results.jobs.iter().copied());
+    if by.iter().any(|other| other.processor != by[0].processor) {
+        return "several machines, which are listed below".into();
+    }
     let seed = results.jobs.iter().flat_map(|job| &job.seeds).next();
     seed.map_or_else(String::new, |seed| {
         let threads = seed.machine.threads;
@@ -220,7 +227,8 @@ fn machine(results: &PaperResults<'_>) -> String {
     })
 }
 
-fn runs_section(input: &PageInput<'_>) -> Section {
+/// Every run, with a link to its folder where there is one.
+fn runs_section(input: &PageInput<'_>, folders_are_here: bool) -> Section {
     let columns = vec![
         Column::text("run"),
         Column::text("scale"),
@@ -257,7 +265,11 @@ fn runs_section(input: &PageInput<'_>) -> Section {
         }
         let mut folders = Text::new();
         for seed in &job.seeds {
-            folders = folders.link(seed.run[..8].to_string(), format!("../runs/{}/", seed.run));
+            let short = seed.run.get(..8).unwrap_or(&seed.run).to_string();
+            folders = match folders_are_here {
+                true => folders.link(short, format!("../runs/{}/", seed.run)),
+                false => folders.plain(short),
+            };
             folders = folders.plain(" ");
         }
         for failure in &job.failures {
@@ -282,7 +294,6 @@ fn runs_section(input: &PageInput<'_>) -> Section {
     }
     let data = results.jobs.iter().flat_map(|job| &job.seeds).next();
     if let Some(seed) = data {
-        table = table.note(format!("Machine: {}.", machine(results)));
         table = table.note(format!(
             "Data: {} ({}), {} training images, SHA-256 {}.",
             seed.data.dataset,

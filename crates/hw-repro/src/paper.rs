@@ -70,6 +70,9 @@ pub struct Paper {
     /// Where the paper contradicts itself or its own result files.
     #[serde(rename = "erratum", default)]
     pub(crate) errata: Vec<Erratum>,
+    /// SHA-256 of the file.
+    #[serde(skip)]
+    pub(crate) sha256: String,
 }
 
 /// A place where the paper contradicts itself.
@@ -518,6 +521,7 @@ fn read(text: &str) -> Result<Paper> {
     })?;
     paper.resolve_likes()?;
     paper.check()?;
+    paper.sha256 = hw_core::files::sha256_hex(text.as_bytes());
     Ok(paper)
 }
 

@@ -9,12 +9,14 @@ use super::export;
 use super::figures::Source;
 use super::front;
 use super::jobs::Selection;
+use super::maps::MapStore;
 use super::options::{Common, DataChoice, Options};
 use super::page::{self, PageInput};
 use super::paper::Paper;
 use super::results::{JobResult, PaperResults};
 use anyhow::{Context, Result};
-use hw_eval::looks::{Count, Look, REGISTER, Register};
+use hw_eval::looks::{Count, Look};
+use serde_json::Value;
 use std::path::Path;
 use std::time::Instant;
 
@@ -26,6 +28,12 @@ pub(crate) struct Report<'a> {
     pub(crate) common: &'a Common,
     pub(crate) selection: &'a Selection,
     pub(crate) started: Instant,
+    /// Every look at a test set.
+    pub(crate) looks: Vec<Look>,
+    /// Maps that are there, and those that are made for the report.
+    pub(crate) maps: &'a MapStore,
+    /// The folder of the runs' folders; none where results are from an archive.
+    pub(crate) runs: Option<&'a Path>,
 }
 
 /// A paper with what came of it.
@@ -51,16 +59,15 @@ fn counted(results: &[JobResult], looks: &[Look]) -> Vec<JobResult> {
 }
 
 impl Report<'_> {
-    /// Writes the report beside the runs in `out`.
+    /// Writes the report beside the runs in `out`; its summary.
     ///
     /// # Errors
-    /// When a file cannot be written, or the register of test looks cannot be read.
-    pub(crate) fn write(&self, out: &Path, data: &DataCache, synthetic: bool) -> Result<()> {
+    /// When a file cannot be written.
+    pub(crate) fn write(&self, out: &Path, data: &DataCache, synthetic: bool) -> Result<Value> {
         let folder = out.join("report");
         let profile = self.options.profile().name();
         let command = self.command();
-        let looks = Register::open(out.join("runs").join(REGISTER))?.all()?;
-        let results = counted(self.results, &looks);
+        let results = counted(self.results, &self.looks);
         let parts = self.parts(&results, data);
         for part in &parts {
             let input = PageInput {
@@ -71,7 +78,8 @@ impl Report<'_> {
             };
             let source = Source {
                 data,
-                runs: &out.join("runs"),
+                runs: self.runs,
+                maps: self.maps,
                 points: self.options.profile().map_points(),
             };
             hw_report::write(&page::page(&input, &source), &folder, &part.paper.slug)?;
@@ -79,8 +87,9 @@ impl Report<'_> {
         let took = self.started.elapsed().as_secs_f64();
         let front = front::front(&parts, profile, &command, took);
         hw_report::write(&front, &folder, "index")?;
-        self.write_data(&folder, &parts, synthetic, &looks)?;
-        super::profiles::write(out)
+        let summary = self.write_data(&folder, &parts, synthetic)?;
+        super::profiles::write(out)?;
+        Ok(summary)
     }
 
     fn parts<'r>(&'r self, results: &'r [JobResult], data: &DataCache) -> Vec<Part<'r>> {
@@ -117,29 +126,24 @@ impl Report<'_> {
         parts
     }
 
-    fn write_data(
-        &self,
-        folder: &Path,
-        parts: &[Part<'_>],
-        synthetic: bool,
-        looks: &[Look],
-    ) -> Result<()> {
+    fn write_data(&self, folder: &Path, parts: &[Part<'_>], synthetic: bool) -> Result<Value> {
         let profile = self.options.profile().name();
-        let summary = export::summary(profile, synthetic, parts, looks);
+        let summary = export::summary(profile, synthetic, parts, &self.looks);
         let text = serde_json::to_string_pretty(&summary).context("cells as JSON")?;
         hw_core::files::write_whole(&folder.join("cells.json"), text.as_bytes())?;
         let csv = export::csv(parts.iter().flat_map(|part| &part.cells));
         hw_core::files::write_whole(&folder.join("cells.csv"), csv.as_bytes())?;
-        if self.common.json {
-            println!("{summary}");
-        }
-        Ok(())
+        Ok(summary)
     }
 
     /// The command that makes this report again.
     fn command(&self) -> String {
         let options = self.options;
         let mut command = String::from(self.common.program);
+        if let Some(folder) = &options.archive.from_archive {
+            command.push_str(&format!(" --from-archive {}", folder.display()));
+            return command;
+        }
         for paper in &options.papers {
             command.push_str(&format!(" {}", paper.display()));
         }

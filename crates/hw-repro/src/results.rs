@@ -1,5 +1,6 @@
 //! What the runs of a paper gave, and how a term reads it.
 
+use super::archive::Confidences;
 use super::expression::{Quantity, Term};
 use super::jobs::Job;
 use super::paper::RunDecl;
@@ -59,6 +60,8 @@ pub(crate) struct Answered {
     pub(crate) images: usize,
     /// Place among those images, and the class answered.
     pub(crate) wrong: Vec<(u32, u16)>,
+    /// How sure it was of each answer.
+    pub(crate) confidence: Confidences,
 }
 
 impl Answered {
@@ -70,6 +73,7 @@ impl Answered {
         Self {
             images: predicted.len(),
             wrong: wrong.collect(),
+            confidence: Confidences::of(&predictions.confidence()),
         }
     }
 
@@ -111,6 +115,9 @@ pub(crate) struct VariantResult {
     /// Share of its images that are in the training set.
     pub(crate) shared: f64,
 }
+
+/// Why a seed has no result when its run was not made yet.
+pub(crate) const NOT_RUN_YET: &str = "not run yet";
 
 /// A seed that did not finish.
 #[derive(Clone, Debug, Serialize)]

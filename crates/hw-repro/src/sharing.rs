@@ -15,7 +15,7 @@ use std::path::Path;
 const FILE: &str = "plan.json";
 
 /// Working with others on one folder.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct Sharing {
     /// Be one of many workers on OUT, on any machines that share it: make what nobody else is making until

@@ -57,12 +57,18 @@ struct Worker {
     key: String,
 }
 
-/// A planned run: its name and expected seconds, and whether it is needed at least.
-struct Planned {
-    name: String,
-    seconds: f64,
-    needed: bool,
+/// A planned run.
+pub(crate) struct Planned {
+    /// For people.
+    pub(crate) name: String,
+    /// Expected seconds.
+    pub(crate) seconds: f64,
+    /// Whether it is needed in any case.
+    pub(crate) needed: bool,
 }
+
+/// The planned runs by the [keys](key) of their configurations.
+pub(crate) type Plan = HashMap<String, Planned>;
 
 /// When heartbeats were first seen to be at their numbers.
 type Heartbeats = HashMap<String, (Option<u64>, Instant, bool)>;
@@ -71,20 +77,12 @@ type Heartbeats = HashMap<String, (Option<u64>, Instant, bool)>;
 ///
 /// # Errors
 /// When the folder cannot be read.
-pub(crate) fn show(
-    store: &Store,
-    jobs: &[Job],
-    first: &[usize],
-    estimator: &Estimator,
-    json: bool,
-    cancel: &CancelToken,
-) -> Result<()> {
-    let planned = plan(jobs, first, estimator);
+pub(crate) fn show(store: &Store, planned: &Plan, json: bool, cancel: &CancelToken) -> Result<()> {
     let mut heartbeats = Heartbeats::new();
     let live = !json && std::io::stdout().is_terminal();
     let mut shown = 0;
     loop {
-        let status = Status::of(store, &planned, &mut heartbeats)?;
+        let status = Status::of(store, planned, &mut heartbeats)?;
         if json {
             println!("{}", serde_json::to_string(&status)?);
             return Ok(());
@@ -109,8 +107,9 @@ pub(crate) fn show(
     }
 }
 
-fn plan(jobs: &[Job], first: &[usize], estimator: &Estimator) -> HashMap<String, Planned> {
-    let mut planned: HashMap<String, Planned> = HashMap::new();
+/// What a reproduction runs.
+pub(crate) fn plan(jobs: &[Job], first: &[usize], estimator: &Estimator) -> Plan {
+    let mut planned = Plan::new();
     for (job, &first) in jobs.iter().zip(first) {
         let rates = job.search.iter().map(|config| {
             let name = format!("{}, trying rate {}", job.name(), config.learning_rate);
@@ -134,11 +133,7 @@ fn plan(jobs: &[Job], first: &[usize], estimator: &Estimator) -> HashMap<String,
 }
 
 impl Status {
-    fn of(
-        store: &Store,
-        planned: &HashMap<String, Planned>,
-        heartbeats: &mut Heartbeats,
-    ) -> Result<Self> {
+    fn of(store: &Store, planned: &Plan, heartbeats: &mut Heartbeats) -> Result<Self> {
         let (over, failed) = finished(store);
         let workers: Vec<Worker> = store
             .holders()?
@@ -217,15 +212,14 @@ fn finished(store: &Store) -> (HashSet<String>, usize) {
     (over, failed.count())
 }
 
-/// What the owner of a lease is doing; `None` for anything else than a planned run.
-fn worker(
-    holder: &Holder,
-    planned: &HashMap<String, Planned>,
-    heartbeats: &mut Heartbeats,
-) -> Option<Worker> {
+/// What the owner of a lease is doing; `None` for anything else than a run.
+fn worker(holder: &Holder, planned: &Plan, heartbeats: &mut Heartbeats) -> Option<Worker> {
     let config = hw_train::read_config(&holder.content).ok()?;
     let key = key(&config);
-    let run = planned.get(&key)?;
+    let name = match planned.get(&key) {
+        Some(run) => run.name.clone(),
+        None => hw_train::recipe_label(&config),
+    };
     let owner = holder.owner.clone()?;
     let last = last_step(&holder.content.join(EVENTS));
     let (epoch, images_per_second) = last.unwrap_or((1, 0.0));
@@ -233,7 +227,7 @@ fn worker(
         host: owner.host,
         process: owner.process,
         run: holder.name.clone(),
-        name: run.name.clone(),
+        name,
         epoch,
         epochs: config.epochs,
         images_per_second,

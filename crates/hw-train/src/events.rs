@@ -104,6 +104,15 @@ pub enum Event {
         /// Steps since the start of the run.
         step: u64,
     },
+    /// The run's numbers overflowed; the same configuration will always do so.
+    Diverged {
+        /// The epoch it was in.
+        epoch: usize,
+        /// The step that broke it, counted from 1.
+        step: u64,
+        /// What happened, in a line.
+        problem: String,
+    },
     /// The run is complete.
     Finished {
         /// Epochs trained.

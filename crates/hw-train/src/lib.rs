@@ -46,6 +46,7 @@ pub mod recipe;
 pub mod run;
 pub mod schedule;
 pub mod stopping;
+pub mod survey;
 pub mod teacher;
 
 pub use batch_norm::BatchNormStatistics;

@@ -112,7 +112,8 @@ impl DataStamp {
 /// The machine that measured a time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
-    /// The processor, as it names itself.
+    /// The processor, as it names itself, with the numbers of its model where it has them: a virtual machine may
+    /// hide the name.
     pub processor: String,
     /// Processor threads that this program may use.
     pub threads: usize,
@@ -121,18 +122,13 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// The processor where the system does not name it.
+    pub const UNKNOWN: &str = "unknown processor";
+
     /// The machine this program runs on.
     pub fn current() -> Self {
         let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let processor = cpuinfo
-            .lines()
-            .find_map(|line| {
-                line.strip_prefix("model name")?
-                    .split_once(':')
-                    .map(|(_, v)| v.trim())
-            })
-            .unwrap_or("unknown processor")
-            .to_string();
+        let processor = processor(&cpuinfo).unwrap_or_else(|| Self::UNKNOWN.into());
         Self {
             processor,
             threads: rayon::current_num_threads(),
@@ -141,8 +137,41 @@ impl Machine {
     }
 }
 
+/// The processor by the system's description.
+fn processor(cpuinfo: &str) -> Option<String> {
+    let field = |name: &str| {
+        let mut lines = cpuinfo.lines();
+        lines.find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            (key.trim() == name).then(|| value.trim())
+        })
+    };
+    let name = field("model name")?;
+    let numbers = [field("cpu family"), field("model"), field("stepping")];
+    Some(match numbers {
+        [Some(family), Some(model), Some(stepping)] => {
+            format!("{name} (family {family}, model {model}, stepping {stepping})")
+        }
+        _ => name.into(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn processors_that_hide_their_name_differ_by_their_numbers() {
+        let info = |model: u32| {
+            format!(
+                "processor : 0\ncpu family : 25\nmodel\t: {model}\nmodel name : AMD EPYC\nstepping : 1\n"
+            )
+        };
+        let genoa = super::processor(&info(17)).unwrap();
+        assert_eq!(genoa, "AMD EPYC (family 25, model 17, stepping 1)");
+        assert_ne!(super::processor(&info(1)), Some(genoa));
+        assert_eq!(super::processor("model name: M1"), Some("M1".into()));
+        assert_eq!(super::processor(""), None);
+    }
+
     #[test]
     fn the_named_candle_release_is_the_locked_one() {
         let lock = include_str!("../../../Cargo.lock");

@@ -45,6 +45,46 @@ pub fn recipe_label(config: &TrainConfig) -> String {
     label
 }
 
+/// The fields of a configuration that are not the default's, with their values as people write them; the
+/// model and the data come first, whatever they are.
+pub fn unusual_fields(config: &TrainConfig) -> Vec<(String, String)> {
+    let usual = fields(&TrainConfig::default());
+    let own = fields(config).into_iter();
+    let named = |name: &str| ["model", "dataset"].contains(&name);
+    let (first, rest): (Vec<_>, Vec<_>) = own
+        .filter(|(name, value)| named(name) || usual.get(name) != Some(value))
+        .partition(|(name, _)| named(name));
+    let written = first.into_iter().chain(rest);
+    written
+        .map(|(name, value)| (name, written_out(&value)))
+        .collect()
+}
+
+/// A field of a configuration by its dotted name, as people write it; `None` where it is not set.
+pub fn field(config: &TrainConfig, name: &str) -> Option<String> {
+    let fields = Value::Object(fields(config));
+    let found = name
+        .split('.')
+        .try_fold(&fields, |value, part| value.get(part))?;
+    Some(short(found))
+}
+
+/// A value with all its parts: `step: every=3, factor=0.5`.
+fn written_out(value: &Value) -> String {
+    let Value::Object(parts) = value else {
+        return short(value);
+    };
+    let rest = parts.iter().filter(|(name, _)| *name != "name");
+    let rest: Vec<String> = rest
+        .map(|(name, value)| format!("{name}={}", short(value)))
+        .collect();
+    match parts.get("name").and_then(Value::as_str) {
+        Some(name) if rest.is_empty() => name.into(),
+        Some(name) => format!("{name}: {}", rest.join(", ")),
+        None => rest.join(", "),
+    }
+}
+
 fn without_seed(config: &TrainConfig) -> TrainConfig {
     TrainConfig {
         seed: 0,
@@ -138,6 +178,31 @@ mod tests {
             id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit()),
             "{id}"
         );
+    }
+
+    #[test]
+    fn fields_are_read_by_name_and_those_that_are_not_usual_are_listed() {
+        let config = TrainConfig {
+            schedule: "step:every=3".parse().unwrap(),
+            learning_rate: 0.1,
+            ..TrainConfig::default()
+        };
+        let listed = unusual_fields(&config);
+        let listed: Vec<(&str, &str)> = listed
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_str()))
+            .collect();
+        let expected = [
+            ("model", "bn-cnn"),
+            ("dataset", "mnist"),
+            ("learning_rate", "0.1"),
+            ("schedule", "step: every=3, factor=0.1"),
+        ];
+        assert_eq!(listed, expected);
+        assert_eq!(field(&config, "schedule").as_deref(), Some("step"));
+        assert_eq!(field(&config, "schedule.every").as_deref(), Some("3"));
+        assert_eq!(field(&config, "batch").as_deref(), Some("128"));
+        assert_eq!(field(&config, "limit"), None);
     }
 
     #[test]

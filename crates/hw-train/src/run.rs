@@ -448,6 +448,18 @@ impl<'a, 'o> Trainer<'a, 'o> {
 
     fn train(mut self) -> Result<Outcome> {
         self.announce()?;
+        match self.epochs() {
+            Ok(true) => self.finish(),
+            Ok(false) => self.interrupted(),
+            Err(error) => {
+                self.tell_divergence(&error)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Trains the epochs that are left; false if it was interrupted.
+    fn epochs(&mut self) -> Result<bool> {
         let stopping = self.experiment.config.early_stopping;
         while self.progress.epoch < self.experiment.config.epochs {
             // Asked before each epoch, not after: a run killed just after its last epoch was saved
@@ -462,10 +474,22 @@ impl<'a, 'o> Trainer<'a, 'o> {
                 break;
             }
             if !self.epoch()? {
-                return self.interrupted();
+                return Ok(false);
             }
         }
-        self.finish()
+        Ok(true)
+    }
+
+    /// Writes down that the run diverged, if that is what the error says.
+    fn tell_divergence(&mut self, error: &TrainError) -> Result<()> {
+        let TrainError::NotFinite { epoch, step, .. } = error else {
+            return Ok(());
+        };
+        self.emit(Event::Diverged {
+            epoch: *epoch,
+            step: *step,
+            problem: hw_core::one_line(error),
+        })
     }
 
     fn announce(&mut self) -> Result<()> {

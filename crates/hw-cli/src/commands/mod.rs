@@ -14,7 +14,9 @@ pub(crate) mod models;
 pub(crate) mod predict;
 pub(crate) mod read;
 pub(crate) mod reproduce;
+pub(crate) mod runs;
 pub(crate) mod serve;
+pub(crate) mod sweep;
 pub(crate) mod train;
 
 use crate::args::Common;

@@ -16,8 +16,8 @@ pub(crate) fn run(options: &Options, common: &Common) -> anyhow::Result<ExitCode
         program: "hw reproduce",
     };
     Ok(match hw_repro::run(options, &common, &cancel) {
-        Ok(finished) if finished.failed > 0 => ExitCode::FAILURE,
-        Ok(_) => ExitCode::SUCCESS,
+        Ok(finished) if finished.is_good() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
         Err(error) => {
             note(format_args!("error: {error}"));
             ExitCode::from(error.exit_status())

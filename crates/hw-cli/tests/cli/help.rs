@@ -2,7 +2,7 @@
 
 use crate::support::*;
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 26] = [
     "",
     "data",
     "data list",
@@ -18,6 +18,11 @@ const COMMANDS: [&str; 21] = [
     "cross",
     "looks",
     "reproduce",
+    "sweep",
+    "runs",
+    "runs list",
+    "runs show",
+    "runs compare",
     "predict",
     "export",
     "import",

@@ -10,6 +10,8 @@ mod interrupts;
 mod looks;
 mod real_data;
 mod reproduce;
+mod runs;
 mod serve;
 mod support;
+mod sweep;
 mod workers;

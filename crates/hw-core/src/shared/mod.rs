@@ -16,6 +16,7 @@
 //! kills and slow disks.
 
 mod lease;
+mod look;
 mod owner;
 #[cfg(test)]
 mod simulation;
@@ -23,5 +24,6 @@ mod store;
 mod system;
 
 pub use lease::{BEAT, Lease, PATIENCE, Watch};
+pub use look::is_being_made;
 pub use owner::Owner;
 pub use store::{Addition, Attempt, Holder, Store, Turn};

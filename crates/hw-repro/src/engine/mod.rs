@@ -10,7 +10,7 @@ use crate::error::ReproError;
 use std::num::NonZeroU32;
 
 /// Which engine starts how many workers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct EngineOptions {
     /// Start workers by this engine on a cluster, say how to watch and stop them, and end
@@ -21,7 +21,7 @@ pub struct EngineOptions {
             value_enum,
             value_name = "ENGINE",
             requires = "nodes",
-            conflicts_with_all = ["list", "new", "publish", "worker", "report_only", "status"],
+            conflicts_with_all = ["list", "new", "worker", "report_only", "status"],
             help_heading = "Cluster"
         )
     )]

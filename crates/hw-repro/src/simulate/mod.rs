@@ -11,7 +11,7 @@ use machine::{Assumptions, Outcome};
 use std::path::PathBuf;
 
 /// How many workers to simulate, and under which assumptions.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 #[cfg_attr(feature = "clap", command(next_help_heading = "Planning"))]
 pub struct SimulateOptions {

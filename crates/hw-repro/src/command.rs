@@ -171,8 +171,9 @@ fn reproduce(options: &Options, common: &Common, cancel: &CancelToken) -> Result
         let slugs: Vec<&str> = papers.iter().map(Paper::slug).collect();
         let how = &options.simulate;
         let (share, seed) = (how.simulate_undecided, how.simulate_seed);
-        let work = Work::of(&jobs, &slugs, &first, &estimator, share, seed);
-        simulate::simulate(&work, how, common.json)?;
+        let work = |first| Work::of(&jobs, &slugs, first, &estimator, share, seed);
+        let all: Vec<usize> = jobs.iter().map(|job| job.configs.len()).collect();
+        simulate::simulate(&work(&first), &work(&all), how, common.json)?;
         return Ok(Finished::nothing());
     }
     let sharing = &options.sharing;

@@ -52,7 +52,7 @@ fn compare(place: &str, one: &Value, other: &Value, found: &mut Vec<String>) {
             }
         }
         (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
-            for (index, (a, b)) in a.iter().zip(b).enumerate() {
+            for (index, (a, b)) in in_order(a).into_iter().zip(in_order(b)).enumerate() {
                 compare(&format!("{place}/{index}"), a, b, found);
             }
         }
@@ -63,6 +63,22 @@ fn compare(place: &str, one: &Value, other: &Value, found: &mut Vec<String>) {
             short(other)
         )),
     }
+}
+
+/// The elements in an order that does not depend on when they came about: recipes are listed as they were first
+/// looked at.
+fn in_order(elements: &[Value]) -> Vec<&Value> {
+    let mut elements: Vec<&Value> = elements.iter().collect();
+    let name = |element: &Value| {
+        ["recipe", "purpose", "label"].map(|part| element.get(part).map(Value::to_string))
+    };
+    if elements
+        .iter()
+        .all(|element| element.get("recipe").is_some())
+    {
+        elements.sort_by_cached_key(|element| name(element));
+    }
+    elements
 }
 
 /// The entries of an object that are times, or follow from times.
@@ -142,6 +158,18 @@ mod tests {
         other["claims"][0]["parts"] = json!([]);
         let found = differences(&one, &other);
         assert_eq!(found.len(), 3, "{found:?}");
+    }
+
+    #[test]
+    fn recipes_may_have_been_looked_at_in_another_order() {
+        let looks = |recipes: [&str; 2], best: f64| {
+            let lines = recipes.map(|recipe| json!({ "recipe": recipe, "best": best }));
+            json!({ "test_looks": [{ "lines": lines }] })
+        };
+        let one = looks(["a", "b"], 0.5);
+        assert_eq!(differences(&one, &looks(["b", "a"], 0.5)), [""; 0]);
+        assert_eq!(differences(&one, &looks(["b", "a"], 0.4)).len(), 2);
+        assert_eq!(differences(&one, &looks(["b", "c"], 0.5)).len(), 2);
     }
 
     #[test]

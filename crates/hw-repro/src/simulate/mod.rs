@@ -157,8 +157,9 @@ impl Scenario {
     }
 }
 
-/// The scenarios that are asked for: as planned, and one for each thing that would change it.
-fn scenarios(work: &Work, options: &SimulateOptions) -> Vec<Scenario> {
+/// The scenarios that are asked for: as planned, and one for each thing that would change it. `at_once` is the same
+/// work with all seeds from the start.
+fn scenarios(work: &Work, at_once: &Work, options: &SimulateOptions) -> Vec<Scenario> {
     let ideal = Assumptions {
         seed: options.simulate_seed,
         ..Assumptions::default()
@@ -170,6 +171,10 @@ fn scenarios(work: &Work, options: &SimulateOptions) -> Vec<Scenario> {
         threads,
     };
     let mut scenarios = vec![scenario("as planned".into(), work.clone(), 1)];
+    if work.has_rounds() {
+        let label = "all seeds at once (--seeds)".into();
+        scenarios.push(scenario(label, at_once.clone(), 1));
+    }
     if options.simulate_failures.is_some() || options.simulate_stragglers > 0.0 {
         let mut troubled = scenario(troubles(options), work.clone(), 1);
         troubled.assumptions.between_failures = options.simulate_failures.map(|h| h * 3600.0);
@@ -212,10 +217,11 @@ fn troubles(options: &SimulateOptions) -> String {
 /// [`ReproError::File`] when the picture cannot be written.
 pub(crate) fn simulate(
     work: &Work,
+    at_once: &Work,
     options: &SimulateOptions,
     json: bool,
 ) -> Result<(), ReproError> {
-    let scenarios = scenarios(work, options);
+    let scenarios = scenarios(work, at_once, options);
     if json {
         println!("{}", show::json(work, &scenarios, options));
     } else {

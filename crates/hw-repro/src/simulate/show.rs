@@ -17,13 +17,17 @@ const NAMED: usize = 3;
 pub(super) fn text(work: &Work, scenarios: &[Scenario], options: &SimulateOptions) -> String {
     let mut text = format!(
         "{} runs, {} of work for one worker with one run at a time; runs that must follow one another take {}\n\
-         assumed: {:.0}% of the runs that one seed may decide get all their seeds; reports and timings are not \
-         included\n",
+         reports and timings are not included\n",
         count_with(work.pieces.len() as u64, ","),
         duration(work.seconds()),
         duration(work.longest_chain()),
-        100.0 * options.simulate_undecided,
     );
+    if work.has_rounds() {
+        text.push_str(&format!(
+            "assumed: {:.0}% of the runs that one seed may decide get all their seeds, one after another\n",
+            100.0 * options.simulate_undecided
+        ));
+    }
     for scenario in scenarios {
         // A string takes whatever is written to it.
         let _ = write!(text, "\n{}\n", scenario.label);
@@ -181,7 +185,7 @@ mod tests {
     #[test]
     fn the_table_names_what_bounds_each_number_of_workers() {
         let (work, options) = (work(), options());
-        let text = text(&work, &scenarios(&work, &options), &options)
+        let text = text(&work, &scenarios(&work, &work, &options), &options)
             .replace('\u{2009}', " ")
             .replace('\u{202f}', " ");
         let planned = text.split("\n\n").nth(1).unwrap();
@@ -203,7 +207,7 @@ mod tests {
     #[test]
     fn json_and_picture_say_the_same() {
         let (work, options) = (work(), options());
-        let all = scenarios(&work, &options);
+        let all = scenarios(&work, &work, &options);
         let json = json(&work, &all, &options);
         let labels = json["scenarios"].as_array().unwrap().len();
         assert_eq!((labels, &json["runs"]), (4, &json!(3)));
@@ -216,7 +220,7 @@ mod tests {
             simulate_plot: Some(path.clone()),
             ..options
         };
-        simulate(&work, &options, true).unwrap();
+        simulate(&work, &work, &options, true).unwrap();
         let svg = std::fs::read_to_string(path).unwrap();
         assert!(svg.contains("as planned") && svg.contains("longest chain"));
     }

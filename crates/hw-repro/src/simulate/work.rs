@@ -63,6 +63,11 @@ impl Work {
         }
     }
 
+    /// Whether some runs get more seeds only after others are over.
+    pub(super) fn has_rounds(&self) -> bool {
+        self.pieces.last().is_some_and(|piece| piece.round > 0)
+    }
+
     /// Seconds of all pieces together.
     pub(super) fn seconds(&self) -> f64 {
         self.pieces.iter().map(|piece| piece.seconds).sum()

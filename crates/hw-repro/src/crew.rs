@@ -13,6 +13,7 @@ use hw_train::checkpoint::{BEST, LAST};
 use hw_train::run::EVENTS;
 use hw_train::{Event, Experiment, Outcome, RunOptions, TrainConfig, TrainError};
 use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -127,6 +128,8 @@ struct Board<W> {
     /// What is not there, where runs are only read.
     missing: Vec<Task<W>>,
     stopped: bool,
+    /// What is wrong with the folder: no run can be made there.
+    broken: Option<anyhow::Error>,
 }
 
 impl Crew<'_> {
@@ -146,6 +149,7 @@ impl Crew<'_> {
             running: Vec::new(),
             missing: Vec::new(),
             stopped: false,
+            broken: None,
         });
         let changed = Condvar::new();
         std::thread::scope(|scope| {
@@ -155,6 +159,9 @@ impl Crew<'_> {
         });
         lock(&self.progress).finish();
         let board = board.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = board.broken {
+            return Err(error.context("no run can be made"));
+        }
         if board.stopped && !self.time_is_up() {
             return Err(anyhow!(ReproError::Stopped));
         }
@@ -183,6 +190,12 @@ impl Crew<'_> {
                 }
                 Err(error) if is_stop(&error) => {
                     lock(board).stopped = true;
+                    Err(task)
+                }
+                Err(error) if self.is_about_the_folder(&error) => {
+                    let mut board = lock(board);
+                    board.stopped = true;
+                    board.broken = Some(error);
                     Err(task)
                 }
                 outcome => {
@@ -321,6 +334,11 @@ impl Crew<'_> {
         }
     }
 
+    /// Whether an error would meet every other run as well.
+    fn is_about_the_folder(&self, error: &anyhow::Error) -> bool {
+        no_room(error) || self.store.check().is_err()
+    }
+
     fn experiment(&self, config: &TrainConfig) -> Result<Experiment> {
         let train = self.data.get(&config.dataset, Split::Train)?;
         let test = match config.probe {
@@ -355,9 +373,8 @@ impl Crew<'_> {
         let teachers = task.config.teacher.iter().flat_map(|teacher| &teacher.runs);
         options.teachers = teachers.map(|run| self.store.folder(run)).collect();
         let folder = attempt.folder();
-        let outcome = experiment
-            .complete(folder, options)
-            .with_context(|| format!("training in {}", folder.display()))?;
+        // Without the folder's name, which is another for each attempt: the report says why a run failed.
+        let outcome = experiment.complete(folder, options)?;
         if !outcome.finished {
             return Err(match attempt.lost().is_cancelled() {
                 true => anyhow!(Busy),
@@ -423,6 +440,19 @@ fn lasting(error: &anyhow::Error) -> bool {
     causes.any(|cause| matches!(cause.downcast_ref(), Some(TrainError::NotFinite { .. })))
 }
 
+/// Whether nothing can be written where it was tried.
+fn no_room(error: &anyhow::Error) -> bool {
+    let kinds = [
+        ErrorKind::StorageFull,
+        ErrorKind::QuotaExceeded,
+        ErrorKind::ReadOnlyFilesystem,
+        ErrorKind::StaleNetworkFileHandle,
+    ];
+    let errors = error.chain().filter_map(|cause| cause.downcast_ref());
+    let mut errors = errors.map(std::io::Error::kind);
+    errors.any(|kind| kinds.contains(&kind))
+}
+
 fn is_stop(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(ReproError::Stopped))
 }
@@ -450,4 +480,22 @@ pub(crate) fn finished_runs(folder: &Path) -> HashSet<String> {
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hw_core::FileError;
+
+    #[test]
+    fn a_full_disk_stops_everything_and_a_missing_file_costs_one_run() {
+        let wrapped = |kind: ErrorKind| {
+            let error = FileError::at("write", Path::new("x"))(kind.into());
+            anyhow!(TrainError::from(error)).context("training in x")
+        };
+        assert!(no_room(&wrapped(ErrorKind::StorageFull)));
+        assert!(no_room(&wrapped(ErrorKind::ReadOnlyFilesystem)));
+        assert!(!no_room(&wrapped(ErrorKind::NotFound)));
+        assert!(!lasting(&wrapped(ErrorKind::StorageFull)));
+    }
 }

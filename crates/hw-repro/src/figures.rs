@@ -32,12 +32,9 @@ pub(crate) struct Source<'a> {
 impl Source<'_> {
     pub(crate) fn test(&self, seed: &RunResult) -> Result<Arc<Dataset>, String> {
         let test = self.data.get(&seed.config.dataset, Split::Test);
-        let test = test.map_err(|error| {
-            let problem = hw_core::one_line(error.as_ref());
-            match self.runs {
-                Some(_) => problem,
-                None => format!("its images are not on this machine ({problem})"),
-            }
+        let test = test.map_err(|error| match self.runs {
+            Some(_) => hw_core::one_line(error.as_ref()),
+            None => "its images are not on this machine".into(),
         })?;
         if test.checksum != seed.test.sha256 {
             return Err("the images on this machine are of other data than the run's".into());

@@ -76,6 +76,17 @@ impl Store {
         self.done.join(name)
     }
 
+    /// Whether the folders are there: a shared folder may go away.
+    ///
+    /// # Errors
+    /// [`FileError`] naming the one that is not.
+    pub fn check(&self) -> Result<(), FileError> {
+        for folder in [&self.done, &self.work] {
+            std::fs::read_dir(folder).map_err(FileError::at("find the folder", folder))?;
+        }
+        Ok(())
+    }
+
     /// Whether the result is there.
     pub fn is_done(&self, name: &str) -> bool {
         self.folder(name).exists()
@@ -88,6 +99,7 @@ impl Store {
     /// # Errors
     /// [`FileError`] when the folders cannot be written.
     pub fn take(&self, name: &str, carry: &[&str]) -> Result<Turn, FileError> {
+        self.check()?;
         let (done, home) = (self.folder(name), self.work.join(name));
         let turn = turn(&Here, &done, &home, &self.watch, carry);
         Ok(
@@ -108,6 +120,7 @@ impl Store {
     /// # Errors
     /// [`FileError`] when the folders cannot be written.
     pub fn add_to(&self, name: &str) -> Result<Result<Addition, Option<Owner>>, FileError> {
+        self.check()?;
         let home = self.work.join(name);
         let lease = Lease::take(&home, &self.watch)?;
         Ok(lease.map(|lease| Addition { lease: Some(lease) }))
@@ -332,6 +345,20 @@ mod tests {
                 .count(),
             0
         );
+    }
+
+    #[test]
+    fn a_folder_that_has_gone_away_is_an_error_and_is_not_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let attempt = mine(store.take("a", &[]).unwrap());
+        std::fs::remove_dir_all(folder.path()).unwrap();
+        // As training does it, which makes the folders that it writes into.
+        crate::files::write_whole(&attempt.folder().join("last"), b"1").unwrap();
+        assert_eq!(attempt.publish().unwrap(), None);
+        let error = store.take("a", &[]).unwrap_err().to_string();
+        assert!(error.contains("cannot find the folder"), "{error}");
+        assert!(store.add_to("a").is_err() && !folder.path().join("runs").exists());
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub(crate) fn choose(folder: &Path, options: &Options, common: &Common) -> Resul
     };
     let choice = match missing(&manifest, common) {
         None if manifest.of.synthetic => own(Some(
-            "the archived runs are on glyphs drawn by this program".into(),
+            "The archived runs are on glyphs drawn by this program".into(),
         )),
         None => own(None),
         Some(missing) => {
@@ -55,7 +55,7 @@ pub(crate) fn choose(folder: &Path, options: &Options, common: &Common) -> Resul
             Choice {
                 folder: glyphs.clone(),
                 note: Some(format!(
-                    "{missing}: the report is of the archived runs on real data, and those rerun here are \
+                    "Here is {missing}: the report is of the archived runs on real data, and those rerun here are \
                      archived runs on glyphs drawn by this program"
                 )),
             }

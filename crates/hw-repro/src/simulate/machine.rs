@@ -27,6 +27,13 @@ pub(super) struct Assumptions {
     pub(super) seed: u64,
 }
 
+impl Assumptions {
+    /// Whether anything is left to chance.
+    pub(super) fn are_drawn(&self) -> bool {
+        self.between_failures.is_some() || self.stragglers > 0.0
+    }
+}
+
 impl Default for Assumptions {
     fn default() -> Self {
         Self {
@@ -145,6 +152,8 @@ struct Machine<'a> {
     assumptions: &'a Assumptions,
     workers: Vec<Worker>,
     idle: BTreeSet<usize>,
+    /// Which of the idle workers asks first.
+    turns: Rng,
     states: Vec<State>,
     /// What waits for each piece.
     followers: Vec<Vec<usize>>,
@@ -213,6 +222,7 @@ impl<'a> Machine<'a> {
             assumptions,
             workers: Vec::new(),
             idle: (0..count).collect(),
+            turns: Rng::stream(assumptions.seed, "simulate-turn", 0),
             states: states.collect(),
             followers,
             ready: BTreeSet::new(),
@@ -296,7 +306,9 @@ impl<'a> Machine<'a> {
     /// Gives the longest ready pieces to idle workers.
     fn dispatch(&mut self, now: f64) {
         while !self.idle.is_empty() && !self.ready.is_empty() {
-            let worker = self.idle.pop_first().expect("one is idle");
+            let turn = self.turns.below(self.idle.len());
+            let worker = *self.idle.iter().nth(turn).expect("one is idle");
+            self.idle.remove(&worker);
             let (_, piece) = self.ready.pop_first().expect("one is ready");
             let state = &mut self.states[piece];
             let resume = if state.started.is_some() { RESUME } else { 0.0 };

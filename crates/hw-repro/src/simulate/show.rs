@@ -10,6 +10,8 @@ use std::fmt::Write;
 
 /// Pixels of the picture.
 const WIDE: f64 = 860.0;
+/// Seconds that are marked, as far as they are reached.
+const TICKS: [f64; 9] = [1.0, 10.0, 60.0, 600.0, 3.6e3, 3.6e4, 3.6e5, 3.6e6, 3.6e7];
 /// How many runs of a chain are named.
 const NAMED: usize = 3;
 
@@ -131,7 +133,11 @@ pub(super) fn picture(work: &Work, scenarios: &[Scenario], most: u32) -> String 
     let sizes: Vec<u32> = sizes.into_iter().take_while(|&size| size <= most).collect();
     let x = Axis::new("workers of one thread").log().unit(Unit::Count);
     let x = x.ticks(sizes.iter().map(|&size| f64::from(size)));
-    let y = Axis::new("until the last run is over");
+    let [shortest, longest] = [work.seconds() / f64::from(most), work.seconds()];
+    let ticks = TICKS
+        .into_iter()
+        .filter(|tick| (shortest..=longest).contains(tick));
+    let y = Axis::new("until the last run is over").ticks(ticks);
     let mut chart = LineChart::new(x, y.log().unit(Unit::Seconds));
     for scenario in scenarios {
         let points = sizes.iter().filter_map(|&size| {
@@ -186,8 +192,7 @@ mod tests {
     fn the_table_names_what_bounds_each_number_of_workers() {
         let (work, options) = (work(), options());
         let text = text(&work, &scenarios(&work, &work, &options), &options)
-            .replace('\u{2009}', " ")
-            .replace('\u{202f}', " ");
+            .replace(['\u{2009}', '\u{202f}'], " ");
         let planned = text.split("\n\n").nth(1).unwrap();
         let rows: Vec<&str> = planned.lines().skip(2).collect();
         assert!(

@@ -181,6 +181,15 @@ fn eight_workers_killed_two_hundred_times_make_the_same_runs_as_one() {
     }
 }
 
+/// Asserts wrong usage, in one last line that holds all `needles`.
+fn refused(output: &std::process::Output, needles: &[&str]) {
+    let said = stderr(output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let last = said.lines().last().unwrap_or_default();
+    assert!(last.starts_with("error: "), "{said}");
+    assert!(needles.iter().all(|needle| last.contains(needle)), "{said}");
+}
+
 #[test]
 fn workers_of_another_configuration_are_refused_in_one_line() {
     let home = folder();
@@ -191,13 +200,13 @@ fn workers_of_another_configuration_are_refused_in_one_line() {
         "reproduce {} --profile smoke --data glyphs --status --out {}",
         &[&paper, &out],
     );
-    wrong_usage(&nothing, &["nothing was run there yet"]);
+    refused(&nothing, &["nothing was run there yet"]);
     succeeded(&run(&format!("{line} --seeds 1"), &[&paper, &out]));
     let other = run(&format!("{line} --seeds 2"), &[&paper, &out]);
-    wrong_usage(&other, &["--seeds 1", "--seeds 2", "plan.json"]);
+    refused(&other, &["--seeds 1", "--seeds 2", "plan.json"]);
     std::fs::write(&paper, PAPER.replace("epochs = 24", "epochs = 2")).unwrap();
     let changed = run(&format!("{line} --seeds 1"), &[&paper, &out]);
-    wrong_usage(&changed, &["other papers or other data"]);
+    refused(&changed, &["other papers or other data"]);
     wrong_usage(
         &run(&format!("{line} --list"), &[&paper, &out]),
         &["--list"],

@@ -159,6 +159,9 @@ impl Crew<'_> {
         });
         lock(&self.progress).finish();
         let board = board.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if board.waiting.is_empty() && !self.only_read {
+            self.store.tidy()?;
+        }
         if let Some(error) = board.broken {
             return Err(error.context("no run can be made"));
         }

@@ -8,12 +8,12 @@ use anyhow::{Result, anyhow};
 use hw_core::CancelToken;
 use hw_core::shared::{Holder, Store};
 use hw_report::format::duration;
-use hw_train::Event;
 use hw_train::run::EVENTS;
+use hw_train::{Event, TrainConfig};
 use serde::Serialize;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How often a terminal shows it anew.
@@ -121,7 +121,13 @@ pub(crate) fn plan(jobs: &[Job], first: &[usize], estimator: &Estimator) -> Plan
         });
         for (config, name, needed) in rates.chain(seeds) {
             let seconds = estimator.seconds(config, job);
-            let run = planned.entry(key(config)).or_insert(Planned {
+            let searched = !job.search.is_empty() && job.search.iter().all(|rate| rate != config);
+            let key = if searched {
+                at_any_rate(config)
+            } else {
+                key(config)
+            };
+            let run = planned.entry(key).or_insert(Planned {
                 name,
                 seconds,
                 needed,
@@ -135,13 +141,14 @@ pub(crate) fn plan(jobs: &[Job], first: &[usize], estimator: &Estimator) -> Plan
 impl Status {
     fn of(store: &Store, planned: &Plan, heartbeats: &mut Heartbeats) -> Result<Self> {
         let (over, failed) = finished(store);
+        let is_over = |key: &String| over.iter().any(|(exact, any)| exact == key || any == key);
         let workers: Vec<Worker> = store
             .holders()?
             .iter()
             .filter_map(|holder| worker(holder, planned, heartbeats))
             .collect();
         let needed = planned.iter().filter(|(_, run)| run.needed);
-        let open = needed.clone().filter(|(key, _)| !over.contains(*key));
+        let open = needed.clone().filter(|(key, _)| !is_over(key));
         let done = |key: &str| {
             let mut own = workers.iter().filter(|worker| worker.key == key);
             own.next().map_or(0.0, |worker| worker.done)
@@ -203,19 +210,38 @@ impl Status {
     }
 }
 
-/// The keys of the runs that are over, and how many of them failed.
-fn finished(store: &Store) -> (HashSet<String>, usize) {
-    let folder = store.folder("");
-    let over = super::crew::finished_runs(&folder);
-    let runs = std::fs::read_dir(&folder).into_iter().flatten().flatten();
-    let failed = runs.filter(|run| run.path().join(FAILED).exists());
-    (over, failed.count())
+/// The key of a configuration whose learning rate is still to be found.
+fn at_any_rate(config: &TrainConfig) -> String {
+    key(&TrainConfig {
+        learning_rate: 0.0,
+        ..config.clone()
+    })
+}
+
+/// The keys of the runs that are over, with their learning rates and at any, and how many of them failed.
+fn finished(store: &Store) -> (Vec<(String, String)>, usize) {
+    let runs = std::fs::read_dir(store.folder(""))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let runs: Vec<PathBuf> = runs.map(|run| run.path()).collect();
+    let keys = |run: &PathBuf| {
+        let config = hw_train::read_config(run).ok()?;
+        Some((key(&config), at_any_rate(&config)))
+    };
+    let over = runs.iter().filter(|run| run.is_dir()).filter_map(keys);
+    let failed = runs.iter().filter(|run| run.join(FAILED).exists());
+    (over.collect(), failed.count())
 }
 
 /// What the owner of a lease is doing; `None` for anything else than a run.
 fn worker(holder: &Holder, planned: &Plan, heartbeats: &mut Heartbeats) -> Option<Worker> {
     let config = hw_train::read_config(&holder.content).ok()?;
-    let key = key(&config);
+    let exact = key(&config);
+    let key = match planned.contains_key(&exact) {
+        true => exact,
+        false => at_any_rate(&config),
+    };
     let name = match planned.get(&key) {
         Some(run) => run.name.clone(),
         None => hw_train::recipe_label(&config),

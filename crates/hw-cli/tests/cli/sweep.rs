@@ -286,3 +286,48 @@ fn a_new_file_is_sound_and_its_list_says_what_would_run() {
         "{listed}"
     );
 }
+
+#[test]
+fn an_archived_sweep_gives_its_report_without_training() {
+    let home = folder();
+    let (file, out) = (
+        small(home.path(), "seeds = [1, 2]"),
+        home.path().join("out"),
+    );
+    let (kept, again) = (home.path().join("kept"), home.path().join("again"));
+    let line = "sweep {} --out {} --json --archive {}";
+    let first = json(&run(line, &[&file, &out, &kept]));
+    let line = "sweep {} --out {} --json --from-archive {}";
+    let second = json(&run(line, &[&file, &again, &kept]));
+    assert_eq!(timeless(&first), timeless(&second));
+    assert!(!again.join("runs").exists(), "nothing was trained");
+    // Of another sweep it is refused, and a reproduction is none.
+    let other = home.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    let other = small(&other, "seeds = [1]");
+    wrong_or_failed(&run(line, &[&other, &again, &kept]), "sweep");
+    let line = "reproduce --from-archive {} --out {}";
+    wrong_or_failed(
+        &run(line, &[&kept, &again]),
+        "hw sweep FILE.toml --from-archive",
+    );
+    // A damaged record is named.
+    let record = std::fs::read_dir(kept.join("runs"))
+        .unwrap()
+        .next()
+        .unwrap();
+    std::fs::write(record.unwrap().path(), "hw-archive 1\n").unwrap();
+    let line = "sweep {} --out {} --json --from-archive {}";
+    wrong_or_failed(&run(line, &[&file, &again, &kept]), ".hwr");
+}
+
+/// One line that says it, whatever the exit status.
+fn wrong_or_failed(output: &std::process::Output, needle: &str) {
+    assert!(!output.status.success());
+    let said = stderr(output);
+    let last = said.lines().last().unwrap_or_default();
+    assert!(
+        last.starts_with("error: ") && last.contains(needle),
+        "{said}"
+    );
+}

@@ -126,6 +126,25 @@ impl Store {
         Ok(lease.map(|lease| Addition { lease: Some(lease) }))
     }
 
+    /// Removes what killed processes have left of the making of results that are there.
+    ///
+    /// # Errors
+    /// [`FileError`] when the folder cannot be read or written.
+    pub fn tidy(&self) -> Result<(), FileError> {
+        let tidy = || -> io::Result<()> {
+            for name in Here.names(&self.work)? {
+                let home = self.work.join(&name);
+                if self.is_done(&name)
+                    && let Claimed::Mine(claim) = Claim::ask(&Here, &home, &self.watch)?
+                {
+                    leave(&Here, &claim)?;
+                }
+            }
+            Ok(())
+        };
+        tidy().map_err(FileError::at("tidy", &self.work))
+    }
+
     /// Who is making something now, by name.
     ///
     /// # Errors
@@ -335,6 +354,13 @@ mod tests {
                 .count(),
             0
         );
+        // A process that was killed before it could remove its work.
+        std::fs::create_dir_all(folder.path().join("work/a/1/content")).unwrap();
+        std::fs::write(folder.path().join("work/a/1/released"), "").unwrap();
+        std::fs::create_dir_all(folder.path().join("work/b/1/content")).unwrap();
+        store.tidy().unwrap();
+        assert!(!folder.path().join("work/a").exists() && folder.path().join("work/b/1").exists());
+        std::fs::remove_dir_all(folder.path().join("work/b")).unwrap();
         // Adding to it takes turns, too.
         let addition = store.add_to("a").unwrap().unwrap();
         assert!(store.add_to("a").unwrap().is_err() && addition.is_held().unwrap());

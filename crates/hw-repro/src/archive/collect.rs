@@ -42,24 +42,7 @@ impl Collector<'_> {
     /// # Errors
     /// When the folder holds something else, or a file cannot be read or written.
     pub(crate) fn keep(self, folder: &Path) -> Result<Written> {
-        let mut archive = self.collect()?;
-        let refuse = |error: ArchiveError| ReproError::from(error);
-        let there = folder.join(super::manifest::MANIFEST).exists();
-        if there {
-            let mut known = Archive::open(folder).map_err(refuse)?;
-            let index = Index::of(&archive);
-            let superseded = |record: &Record| index.run(&record.config) != Some(&record.run);
-            // What an older computation made, and this one has made again, is of no more use.
-            known
-                .records
-                .retain(|_, record| index.run(&record.config).is_none() || !superseded(record));
-            archive = join(archive, known, folder).map_err(refuse)?.0;
-        } else if let Some(other) = not_empty(folder) {
-            let path = folder.display();
-            let problem = format!("--archive {path}: the folder holds other files ({other})");
-            return Err(ReproError::Usage(problem).into());
-        }
-        Ok(archive.write(folder).map_err(refuse)?)
+        keep_in(folder, self.collect()?)
     }
 
     fn collect(&self) -> Result<Archive> {
@@ -71,7 +54,8 @@ impl Collector<'_> {
         let hashes = papers.iter().map(|p| (p.slug.clone(), p.sha256.clone()));
         let of = Reproduction {
             papers: hashes.collect(),
-            profile: self.options.profile(),
+            profile: Some(self.options.profile()),
+            sweep: None,
             synthetic: self.data.is_synthetic(),
             only: self.options.only.clone(),
             seeds: self.options.seeds,
@@ -180,6 +164,30 @@ impl Collector<'_> {
         }
         Ok(Some(weights::hash(&path).map_err(ReproError::from)?))
     }
+}
+
+/// Writes an archive to `folder`, with what one of the same there already holds.
+///
+/// # Errors
+/// When the folder holds something else, or a file cannot be read or written.
+pub(crate) fn keep_in(folder: &Path, mut archive: Archive) -> Result<Written> {
+    let refuse = |error: ArchiveError| ReproError::from(error);
+    let there = folder.join(super::manifest::MANIFEST).exists();
+    if there {
+        let mut known = Archive::open(folder).map_err(refuse)?;
+        let index = Index::of(&archive);
+        let superseded = |record: &Record| index.run(&record.config) != Some(&record.run);
+        // What an older computation made, and this one has made again, is of no more use.
+        known
+            .records
+            .retain(|_, record| index.run(&record.config).is_none() || !superseded(record));
+        archive = join(archive, known, folder).map_err(refuse)?.0;
+    } else if let Some(other) = not_empty(folder) {
+        let path = folder.display();
+        let problem = format!("--archive {path}: the folder holds other files ({other})");
+        return Err(ReproError::Usage(problem).into());
+    }
+    Ok(archive.write(folder).map_err(refuse)?)
 }
 
 /// A file in a folder that is no archive, if there is one.

@@ -40,12 +40,16 @@ pub(crate) struct Quantization {
     levels: u8,
 }
 
-/// Which reproduction it is: what must be equal for archives to be merged.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Which reproduction, or which sweep, it is: what must be equal for archives to be merged.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Reproduction {
     /// SHA-256 of each paper's file, by the paper's name.
     pub(crate) papers: BTreeMap<String, String>,
-    pub(crate) profile: Profile,
+    /// None of a sweep.
+    pub(crate) profile: Option<Profile>,
+    /// The sweep's name and the hash of what it was checked to be; none of a reproduction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sweep: Option<String>,
     /// Whether glyphs stood in for the data.
     pub(crate) synthetic: bool,
     /// The `--only` it was made with.
@@ -172,7 +176,11 @@ impl Reproduction {
             let only = of.only.clone().unwrap_or_else(|| "all papers".into());
             let papers: Vec<&str> = of.papers.keys().map(String::as_str).collect();
             [
-                ("profile", of.profile.name().to_string()),
+                (
+                    "profile",
+                    of.profile.map_or("none", Profile::name).to_string(),
+                ),
+                ("sweep", of.sweep.clone().unwrap_or_else(|| "none".into())),
                 ("data", data.to_string()),
                 ("EMNIST edition", emnist),
                 ("papers", papers.join(", ")),

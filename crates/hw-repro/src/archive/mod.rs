@@ -14,15 +14,17 @@ mod record;
 mod replay;
 mod report;
 mod store;
-mod weights;
+pub(crate) mod weights;
 
 #[cfg(test)]
 mod tests;
 
 pub use args::{ArchiveOptions, USUAL_BUDGET};
-pub(crate) use collect::Collector;
+pub(crate) use collect::{Collector, keep_in};
 pub use error::ArchiveError;
 pub(crate) use letters::Confidences;
+pub(crate) use manifest::{Manifest, Reproduction};
 pub(crate) use merge::merge;
-pub(crate) use record::MapPlaces;
+pub(crate) use record::{CameOfIt, MapPlaces, Record, Tested};
 pub(crate) use report::from_archive;
+pub(crate) use store::{Archive, Written};

@@ -40,12 +40,19 @@ impl Replayed {
         let archive = Archive::open(folder).map_err(ReproError::from)?;
         let papers = command::papers(options)?;
         let of = &archive.manifest.of;
+        if let Some(sweep) = &of.sweep {
+            let folder = folder.display();
+            let problem = format!(
+                "{folder} is of the sweep {sweep}: hw sweep FILE.toml --from-archive {folder}"
+            );
+            return Err(ReproError::Usage(problem).into());
+        }
         let same = of.check_papers(folder, &papers);
         same.map_err(ReproError::from)?;
         let mut papers = papers;
         papers.retain(|paper| of.papers.contains_key(&paper.slug));
         let mut options = options.clone();
-        options.profile = Some(of.profile);
+        options.profile = of.profile;
         options.seeds = of.seeds;
         options.only = options.only.or_else(|| of.only.clone());
         if of.synthetic {

@@ -1,6 +1,7 @@
 //! The whole of a sweep: a file in, runs, a report out.
 
 use super::agenda::{SweepAgenda, settle};
+use super::archive;
 use super::list::list;
 use super::options::{SweepMachine, SweepOptions};
 use super::plan::{Shape, Sweep, label};
@@ -124,6 +125,13 @@ fn run(
         });
         return Ok(NOTHING);
     }
+    let command = format!("hw sweep {}", file.display());
+    if let Some(folder) = &options.from_archive {
+        let kept = archive::read(folder, &sweep)?;
+        let mut results = Results::default();
+        settle(&sweep, &kept, &mut results);
+        return report(&sweep, &results, command, &out, common);
+    }
     let store = crew::store(&out)?;
     claim(&out, &sweep)?;
     if options.engine.engine.is_some() {
@@ -139,11 +147,11 @@ fn run(
         status::show(&store, &planned, common.json, cancel)?;
         return Ok(NOTHING);
     }
-    let command = format!("hw sweep {}", file.display());
     let kept = Kept::read(&out)?;
     if options.report_only {
         let mut results = Results::default();
         settle(&sweep, &kept, &mut results);
+        keep(options, &sweep, &results, &data, &out)?;
         return report(&sweep, &results, command, &out, common);
     }
     // Known before the hours of work, not after them.
@@ -176,7 +184,24 @@ fn run(
             ..NOTHING
         });
     }
+    keep(options, &sweep, &results, &data, &out)?;
     report(&sweep, &results, command, &out, common)
+}
+
+/// Keeps an archive where one is asked for.
+fn keep(
+    options: &SweepOptions,
+    sweep: &Sweep,
+    results: &Results,
+    data: &DataCache,
+    out: &Path,
+) -> Result<()> {
+    if let Some(folder) = &options.archive {
+        let written = archive::keep(folder, sweep, results, data, out)?;
+        let (path, size) = (folder.display(), hw_report::format::bytes(written.bytes));
+        eprintln!("archive: {path}, {} runs, {size}", written.runs);
+    }
+    Ok(())
 }
 
 /// The runs of the first rung and of the winner; which ones come between follows from their results.

@@ -2,6 +2,7 @@
 //! scored on the test set once.
 
 mod agenda;
+mod archive;
 mod axis;
 mod command;
 mod decide;

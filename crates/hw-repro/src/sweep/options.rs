@@ -53,6 +53,18 @@ pub struct SweepOptions {
     #[cfg_attr(feature = "clap", arg(long, conflicts_with = "list"))]
     pub report_only: bool,
 
+    /// Keep a small record of each run here, without weights: with them anybody can make the report again
+    /// (--from-archive); `hw reproduce --archive DIR --merge A B` merges those of many machines
+    #[cfg_attr(feature = "clap", arg(long, value_name = "DIR", conflicts_with_all = ["list", "worker", "engine"]))]
+    pub archive: Option<PathBuf>,
+
+    /// Make the report from the records in an archive of this sweep, without training
+    #[cfg_attr(
+        feature = "clap",
+        arg(long, value_name = "DIR", conflicts_with_all = ["archive", "list", "worker", "engine", "status"])
+    )]
+    pub from_archive: Option<PathBuf>,
+
     /// Show how far the sweep is, who works on it and how fast; live on a terminal
     #[cfg_attr(feature = "clap", arg(long, conflicts_with_all = ["list", "worker", "report_only", "new"]))]
     pub status: bool,

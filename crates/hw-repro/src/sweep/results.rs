@@ -1,6 +1,7 @@
 //! What the runs of a sweep gave, and what earlier calls have left of them.
 
 use super::decide::{Over, Purpose, Scores};
+use crate::archive::{CameOfIt, Record};
 use crate::results::RunResult;
 use anyhow::{Context, Result};
 use hw_train::survey::{State, Surveyed, survey};
@@ -39,6 +40,11 @@ pub(crate) struct Results(BTreeMap<Purpose, Ended>);
 impl Results {
     pub(crate) fn add(&mut self, purpose: Purpose, ended: Ended) {
         self.0.insert(purpose, ended);
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&Purpose, &Ended)> {
+        self.0.iter()
     }
 
     pub(crate) fn get(&self, purpose: Purpose) -> Option<&Ended> {
@@ -115,7 +121,14 @@ impl Searched {
 
 /// Runs that earlier calls, or other workers, have left in a folder.
 #[derive(Debug, Default)]
-pub(crate) struct Kept(HashMap<String, Surveyed>);
+pub(crate) struct Kept(HashMap<String, Source>);
+
+/// Where it is known from.
+#[derive(Debug)]
+enum Source {
+    Folder(Surveyed),
+    Archive(Box<Record>),
+}
 
 impl Kept {
     /// The runs under `out` that this program would compute the same.
@@ -127,37 +140,73 @@ impl Kept {
         let runs = survey(&[out.into()])?.runs.into_iter();
         let same = runs.filter(|run| run.computation == now);
         Ok(Self(
-            same.map(|run| (crate::crew::key(&run.config), run))
+            same.map(|run| (crate::crew::key(&run.config), Source::Folder(run)))
                 .collect(),
         ))
     }
 
+    /// The runs of an archive.
+    pub(crate) fn from_records(records: impl Iterator<Item = Record>) -> Self {
+        let key = |record: &Record| crate::crew::key(&record.config);
+        Self(
+            records
+                .map(|record| (key(&record), Source::Archive(Box::new(record))))
+                .collect(),
+        )
+    }
+
     /// What is known of a run without training it: its scores, its test results, or that it diverged.
     pub(crate) fn ended(&self, purpose: Purpose, config: &TrainConfig) -> Option<Ended> {
-        let run = self.0.get(&crate::crew::key(config))?;
-        match (run.state, purpose) {
-            (State::Diverged, _) => {
-                let problem = std::fs::read_to_string(run.folder.join(crate::crew::FAILED));
-                let problem = problem.unwrap_or_else(|_| "training diverged".into());
-                Some(Ended::Failed(problem))
-            }
-            (State::Finished, Purpose::Search { .. }) => {
-                let outcome = Outcome {
-                    finished: true,
-                    history: run.history.clone(),
-                    best_epoch: run.best_epoch,
-                    plateau: None,
-                };
-                let searched = Searched::of(&run.run, outcome, run.synthetic).ok()?;
-                Some(Ended::Searched(searched))
-            }
-            (State::Finished, Purpose::Final { .. }) => {
-                let text =
-                    std::fs::read_to_string(run.folder.join(crate::measure::TEST_RESULT)).ok()?;
-                let result: RunResult = serde_json::from_str(&text).ok()?;
-                Some(Ended::Tested(Box::new(result)))
-            }
-            _ => None,
+        match self.0.get(&crate::crew::key(config))? {
+            Source::Folder(run) => of_folder(run, purpose),
+            Source::Archive(record) => of_record(record),
         }
+    }
+}
+
+/// What a record says.
+fn of_record(record: &Record) -> Option<Ended> {
+    Some(match &record.came_of_it {
+        CameOfIt::Tested(tested) => Ended::Tested(Box::new(tested.result.clone())),
+        CameOfIt::Failed { problem } => Ended::Failed(problem.clone()),
+        CameOfIt::Searched { history, .. } => {
+            let best = history.iter().rev().find(|epoch| epoch.best);
+            let outcome = Outcome {
+                finished: true,
+                history: history.clone(),
+                best_epoch: best.map_or(0, |epoch| epoch.epoch),
+                plateau: None,
+            };
+            let searched = Searched::of(&record.run, outcome, record.data.synthetic);
+            Ended::Searched(searched.ok()?)
+        }
+    })
+}
+
+/// What a run's folder says.
+fn of_folder(run: &Surveyed, purpose: Purpose) -> Option<Ended> {
+    match (run.state, purpose) {
+        (State::Diverged, _) => {
+            let problem = std::fs::read_to_string(run.folder.join(crate::crew::FAILED));
+            let problem = problem.unwrap_or_else(|_| "training diverged".into());
+            Some(Ended::Failed(problem))
+        }
+        (State::Finished, Purpose::Search { .. }) => {
+            let outcome = Outcome {
+                finished: true,
+                history: run.history.clone(),
+                best_epoch: run.best_epoch,
+                plateau: None,
+            };
+            let searched = Searched::of(&run.run, outcome, run.synthetic).ok()?;
+            Some(Ended::Searched(searched))
+        }
+        (State::Finished, Purpose::Final { .. }) => {
+            let text =
+                std::fs::read_to_string(run.folder.join(crate::measure::TEST_RESULT)).ok()?;
+            let result: RunResult = serde_json::from_str(&text).ok()?;
+            Some(Ended::Tested(Box::new(result)))
+        }
+        _ => None,
     }
 }

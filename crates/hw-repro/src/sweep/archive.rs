@@ -9,10 +9,10 @@ use crate::archive::{
 };
 use crate::data::DataCache;
 use crate::error::ReproError;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use hw_core::files::sha256_hex;
 use hw_data::Split;
-use hw_eval::looks::{REGISTER, Register};
+use hw_eval::looks::Look;
 use hw_train::checkpoint::BEST;
 use hw_train::run::read_run;
 use hw_train::{Computation, DataStamp, Machine};
@@ -37,14 +37,18 @@ pub(crate) fn keep(
     results: &Results,
     data: &DataCache,
     out: &Path,
+    looks: Vec<Look>,
 ) -> Result<Written> {
     let mut archive = Archive::new(Manifest::new(identity(sweep), Vec::new()));
     for (purpose, ended) in results.all() {
         let record = record(sweep, *purpose, ended, data, out)?;
-        archive.records.insert(record.run.clone(), record);
+        // A run of the winner that searched as well is kept as what was tested.
+        let known = archive.records.get(&record.run);
+        if !known.is_some_and(|known| known.tested().is_some()) {
+            archive.records.insert(record.run.clone(), record);
+        }
     }
-    let looks = Register::open(out.join("runs").join(REGISTER)).context("test looks")?;
-    archive.looks = looks.all()?;
+    archive.looks = looks;
     keep_in(folder, archive)
 }
 
@@ -103,13 +107,14 @@ fn record(
     })
 }
 
-/// The runs of a sweep from its archive.
+/// The runs of a sweep from its archive, and the looks at test sets.
 ///
 /// # Errors
 /// When the archive is damaged or of something else.
-pub(crate) fn read(folder: &Path, sweep: &Sweep) -> Result<Kept> {
+pub(crate) fn read(folder: &Path, sweep: &Sweep) -> Result<(Kept, Vec<Look>)> {
     let archive = Archive::open(folder).map_err(ReproError::from)?;
     let same = identity(sweep).check_same(folder, &archive.manifest.of);
     same.map_err(ReproError::from)?;
-    Ok(Kept::from_records(archive.records.into_values()))
+    let kept = Kept::from_records(archive.records.into_values());
+    Ok((kept, archive.looks))
 }

@@ -19,6 +19,7 @@ use crate::status::{self, Plan, Planned};
 use anyhow::{Context, Result};
 use hw_core::CancelToken;
 use hw_data::{DataDirs, Split};
+use hw_eval::looks::{Look, REGISTER, Register};
 use hw_models::ModelSpec;
 use hw_train::TrainConfig;
 use std::collections::BTreeMap;
@@ -127,10 +128,10 @@ fn run(
     }
     let command = format!("hw sweep {}", file.display());
     if let Some(folder) = &options.from_archive {
-        let kept = archive::read(folder, &sweep)?;
+        let (kept, looks) = archive::read(folder, &sweep)?;
         let mut results = Results::default();
         settle(&sweep, &kept, &mut results);
-        return report(&sweep, &results, command, &out, common);
+        return report(&sweep, &results, (command, looks), &out, common);
     }
     let store = crew::store(&out)?;
     claim(&out, &sweep)?;
@@ -151,8 +152,8 @@ fn run(
     if options.report_only {
         let mut results = Results::default();
         settle(&sweep, &kept, &mut results);
-        keep(options, &sweep, &results, &data, &out)?;
-        return report(&sweep, &results, command, &out, common);
+        let looks = keep(options, &sweep, &results, &data, &out)?;
+        return report(&sweep, &results, (command, looks), &out, common);
     }
     // Known before the hours of work, not after them.
     data.get(dataset, Split::Train)?;
@@ -184,24 +185,26 @@ fn run(
             ..NOTHING
         });
     }
-    keep(options, &sweep, &results, &data, &out)?;
-    report(&sweep, &results, command, &out, common)
+    let looks = keep(options, &sweep, &results, &data, &out)?;
+    report(&sweep, &results, (command, looks), &out, common)
 }
 
-/// Keeps an archive where one is asked for.
+/// Keeps an archive where one is asked for; the looks at test sets so far.
 fn keep(
     options: &SweepOptions,
     sweep: &Sweep,
     results: &Results,
     data: &DataCache,
     out: &Path,
-) -> Result<()> {
+) -> Result<Vec<Look>> {
+    let register = Register::open(out.join("runs").join(REGISTER));
+    let looks = register.context("test looks")?.all()?;
     if let Some(folder) = &options.archive {
-        let written = archive::keep(folder, sweep, results, data, out)?;
+        let written = archive::keep(folder, sweep, results, data, out, looks.clone())?;
         let (path, size) = (folder.display(), hw_report::format::bytes(written.bytes));
         eprintln!("archive: {path}, {} runs, {size}", written.runs);
     }
-    Ok(())
+    Ok(looks)
 }
 
 /// The runs of the first rung and of the winner; which ones come between follows from their results.
@@ -225,7 +228,7 @@ fn planned(sweep: &Sweep, seconds: &dyn Fn(&TrainConfig) -> f64) -> Plan {
 fn report(
     sweep: &Sweep,
     results: &Results,
-    command: String,
+    (command, looks): (String, Vec<Look>),
     out: &Path,
     common: &Common,
 ) -> Result<Swept> {
@@ -233,6 +236,7 @@ fn report(
         sweep,
         results,
         command,
+        looks,
     };
     let (mut summary, page) = report.write(out)?;
     let (finished, failed) = results.counts();

@@ -7,7 +7,7 @@ use super::results::{Ended, Results, Searched};
 use super::words::plain;
 use crate::results::RunResult;
 use anyhow::{Context, Result};
-use hw_eval::looks::{Count, REGISTER, Register};
+use hw_eval::looks::{Count, Look};
 use hw_eval::statistics::sample_std;
 use hw_eval::{Alpha, Arm, Interval, Outcome, Question, Setting, compare_with_reported};
 use hw_report::plots::{Axis, Band, LineChart, Series, Unit};
@@ -33,6 +33,8 @@ pub(crate) struct Report<'a> {
     pub(crate) results: &'a Results,
     /// The command that makes it again.
     pub(crate) command: String,
+    /// The looks at test sets.
+    pub(crate) looks: Vec<Look>,
 }
 
 /// The winner on the test set.
@@ -54,7 +56,7 @@ impl Report<'_> {
     pub(crate) fn write(&self, out: &Path) -> Result<(Value, PathBuf)> {
         let folder = out.join("report");
         let standing = standing(self.sweep, &self.results.over());
-        let looks = self.looks(out)?;
+        let looks = self.looks();
         let page = self.page(&standing, looks);
         let written = hw_report::write(&page, &folder, "index")?;
         let summary = self.summary(&standing, looks);
@@ -109,13 +111,11 @@ impl Report<'_> {
     }
 
     /// How often the winner's test set was looked at.
-    fn looks(&self, out: &Path) -> Result<Option<Count>> {
-        let Some(first) = self.results.tested().first().copied() else {
-            return Ok(None);
-        };
-        let register = Register::open(out.join("runs").join(REGISTER))?;
+    fn looks(&self) -> Option<Count> {
+        let tested = self.results.tested();
+        let first = tested.first()?;
         let recipe = hw_train::recipe_id(&first.config);
-        Ok(Some(register.looks(&recipe, &first.test.sha256)?))
+        Some(Count::of(&self.looks, &recipe, &first.test.sha256))
     }
 
     /// The winner's accuracy on the test set; `None` before it was scored.

@@ -126,7 +126,7 @@ pub(crate) struct Kept(HashMap<String, Source>);
 /// Where it is known from.
 #[derive(Debug)]
 enum Source {
-    Folder(Surveyed),
+    Folder(Box<Surveyed>),
     Archive(Box<Record>),
 }
 
@@ -140,7 +140,7 @@ impl Kept {
         let runs = survey(&[out.into()])?.runs.into_iter();
         let same = runs.filter(|run| run.computation == now);
         Ok(Self(
-            same.map(|run| (crate::crew::key(&run.config), Source::Folder(run)))
+            same.map(|run| (crate::crew::key(&run.config), Source::Folder(Box::new(run))))
                 .collect(),
         ))
     }
@@ -159,21 +159,24 @@ impl Kept {
     pub(crate) fn ended(&self, purpose: Purpose, config: &TrainConfig) -> Option<Ended> {
         match self.0.get(&crate::crew::key(config))? {
             Source::Folder(run) => of_folder(run, purpose),
-            Source::Archive(record) => of_record(record),
+            Source::Archive(record) => of_record(record, purpose),
         }
     }
 }
 
 /// What a record says.
-fn of_record(record: &Record) -> Option<Ended> {
+fn of_record(record: &Record, purpose: Purpose) -> Option<Ended> {
+    let searches = matches!(purpose, Purpose::Search { .. });
     Some(match &record.came_of_it {
-        CameOfIt::Tested(tested) => Ended::Tested(Box::new(tested.result.clone())),
         CameOfIt::Failed { problem } => Ended::Failed(problem.clone()),
-        CameOfIt::Searched { history, .. } => {
+        CameOfIt::Tested(tested) if !searches => Ended::Tested(Box::new(tested.result.clone())),
+        // A run of the winner may have searched as well.
+        CameOfIt::Tested(_) | CameOfIt::Searched { .. } => {
+            let history = record.history();
             let best = history.iter().rev().find(|epoch| epoch.best);
             let outcome = Outcome {
                 finished: true,
-                history: history.clone(),
+                history: history.to_vec(),
                 best_epoch: best.map_or(0, |epoch| epoch.epoch),
                 plateau: None,
             };

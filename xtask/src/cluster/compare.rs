@@ -31,6 +31,8 @@ const OF_PARTS: [&str; 7] = [
 const OF_CLAIMS: [&str; 4] = ["verdict", "detail", "decided_at", "standing"];
 /// When a test set was first and last looked at.
 const MOMENTS: [&str; 2] = ["first", "last"];
+/// How a machine took times.
+const OF_MACHINES: [&str; 2] = ["threads", "rates"];
 
 /// One line for each place where the two differ.
 pub(super) fn differences(one: &Value, other: &Value) -> Vec<String> {
@@ -51,8 +53,8 @@ fn compare(place: &str, one: &Value, other: &Value, found: &mut Vec<String>) {
                 }
             }
         }
-        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
-            for (index, (a, b)) in in_order(a).into_iter().zip(in_order(b)).enumerate() {
+        (Value::Array(a), Value::Array(b)) if compared(a).len() == compared(b).len() => {
+            for (index, (a, b)) in compared(a).into_iter().zip(compared(b)).enumerate() {
                 compare(&format!("{place}/{index}"), a, b, found);
             }
         }
@@ -65,10 +67,12 @@ fn compare(place: &str, one: &Value, other: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// The elements in an order that does not depend on when they came about: recipes are listed as they were first
-/// looked at.
-fn in_order(elements: &[Value]) -> Vec<&Value> {
-    let mut elements: Vec<&Value> = elements.iter().collect();
+/// The elements that must be the same, in an order that does not depend on when they came about: recipes are listed
+/// as they were first looked at. A machine that made no run only took times.
+fn compared(elements: &[Value]) -> Vec<&Value> {
+    let only_timed = |element: &Value| element.get("processor").is_some() && element["runs"] == 0;
+    let elements = elements.iter().filter(|element| !only_timed(element));
+    let mut elements: Vec<&Value> = elements.collect();
     let name = |element: &Value| {
         ["recipe", "purpose", "label"].map(|part| element.get(part).map(Value::to_string))
     };
@@ -108,6 +112,9 @@ fn left_out(object: &Map<String, Value>) -> Vec<&'static str> {
     }
     if object.contains_key("recipe") {
         names.extend(MOMENTS);
+    }
+    if object.contains_key("processor") {
+        names.extend(OF_MACHINES);
     }
     names
 }
@@ -170,6 +177,16 @@ mod tests {
         assert_eq!(differences(&one, &looks(["b", "a"], 0.5)), [""; 0]);
         assert_eq!(differences(&one, &looks(["b", "a"], 0.4)).len(), 2);
         assert_eq!(differences(&one, &looks(["b", "c"], 0.5)).len(), 2);
+    }
+
+    #[test]
+    fn a_machine_may_have_taken_times_in_another_way() {
+        let machine = |runs: u32, threads: u32| json!({ "processor": "p", "threads": threads, "rates": threads, "runs": runs });
+        let one = json!({ "computed_by": [machine(7, 1), machine(0, 2)] });
+        let other = json!({ "computed_by": [machine(7, 2)] });
+        assert_eq!(differences(&one, &other), [""; 0]);
+        let other = json!({ "computed_by": [machine(6, 1)] });
+        assert_eq!(differences(&one, &other).len(), 1);
     }
 
     #[test]

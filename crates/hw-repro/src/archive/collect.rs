@@ -114,6 +114,7 @@ impl Collector<'_> {
                 rates: job.rates.clone().filter(|_| place == 0),
                 map: self.maps.get(&seed.run),
             })),
+            also: Vec::new(),
         })
     }
 
@@ -153,6 +154,7 @@ impl Collector<'_> {
             came_of_it: CameOfIt::Failed {
                 problem: problem.into(),
             },
+            also: Vec::new(),
         })
     }
 

@@ -132,6 +132,9 @@ fn difference(one: &Record, other: &Record) -> Option<String> {
     match (&one.came_of_it, &other.came_of_it) {
         (CameOfIt::Tested(a), CameOfIt::Tested(b)) => {
             let (a, b) = (&a.result, &b.result);
+            if a.tested != b.tested {
+                return (untimed(one) != untimed(other)).then(|| "another history".into());
+            }
             if a.answers != b.answers || a.metrics != b.metrics {
                 return Some("other answers to its test images".into());
             }
@@ -175,10 +178,25 @@ impl Record {
     /// This record, with what it lacks and another record of the same run has.
     pub(crate) fn completed_by(mut self, other: Self) -> Self {
         self.weights = self.weights.or(other.weights);
+        let other_also = other.also;
         if let (CameOfIt::Tested(own), CameOfIt::Tested(other)) =
             (&mut self.came_of_it, other.came_of_it)
         {
-            own.complete(*other);
+            let mut all: Vec<Tested> = vec![*other];
+            all.extend(other_also);
+            for other in all {
+                let tested = other.result.tested;
+                let same = |known: &Tested| known.result.tested == tested;
+                if same(own) {
+                    own.complete(other);
+                } else if let Some(known) = self.also.iter_mut().find(|known| same(known)) {
+                    known.complete(other);
+                } else {
+                    self.also.push(other);
+                }
+            }
+            // In an order that does not depend on who came first.
+            self.also.sort_by_key(|known| known.result.tested);
         }
         self
     }

@@ -34,6 +34,9 @@ pub(crate) struct Record {
     /// SHA-256 over the tensors of its best weights, where they were there.
     pub(crate) weights: Option<String>,
     pub(crate) came_of_it: CameOfIt,
+    /// The same run tested on other numbers of its test images: a run may serve several papers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) also: Vec<Tested>,
 }
 
 /// What came of a run.
@@ -115,6 +118,14 @@ impl Record {
             CameOfIt::Tested(tested) => Some(tested),
             _ => None,
         }
+    }
+
+    /// Its test results on so many test images at most, as a job asks for them.
+    pub(crate) fn tested_on(&self, most: Option<usize>) -> Option<&Tested> {
+        let all = || self.tested().into_iter().chain(&self.also);
+        let on = |tested: Option<usize>| all().find(|known| known.result.tested == tested);
+        // Where a job asks for more than there are, all were used.
+        on(most).or_else(|| on(None)).or_else(|| self.tested())
     }
 
     /// The epochs of its training; none where it failed.

@@ -82,7 +82,11 @@ impl<'a> Replay<'a> {
             let mut config = config.clone();
             config.learning_rate = rate.unwrap_or(config.learning_rate);
             match self.find(&config).map(|record| &record.came_of_it) {
-                Some(CameOfIt::Tested(tested)) => result.seeds.push(self.result(job, tested)),
+                Some(CameOfIt::Tested(first)) => {
+                    let record = self.find(&config);
+                    let tested = record.and_then(|record| record.tested_on(job.test_images));
+                    result.seeds.push(self.result(job, tested.unwrap_or(first)));
+                }
                 Some(CameOfIt::Failed { problem }) => fail(result, Some(config.seed), problem),
                 // Seeds beyond those that the archive has were not needed, or not reached.
                 _ if !result.seeds.is_empty() => {}

@@ -44,7 +44,7 @@ pub(crate) fn keep(
         let record = record(sweep, *purpose, ended, data, out)?;
         // A run of the winner that searched as well is kept as what was tested.
         let known = archive.records.get(&record.run);
-        if !known.is_some_and(|known| known.tested().is_some()) {
+        if known.is_none_or(|known| known.tested().is_none()) {
             archive.records.insert(record.run.clone(), record);
         }
     }
@@ -83,6 +83,7 @@ fn record(
         machine,
         computation,
         weights,
+        also: Vec::new(),
         came_of_it: match ended {
             Ended::Searched(searched) => {
                 let mut history = searched.history.clone();

@@ -200,7 +200,7 @@ impl Emnist {
 pub enum Profile {
     /// Does everything work? Next to no images, one seed; a few minutes
     Smoke,
-    /// About 11 minutes: shows that everything runs, and decides what so little can
+    /// About 9 minutes: shows that everything runs, and decides what so little can
     Quick,
     /// About 20 hours of two cores: full networks, 20,000 training images, to the plateau, up to three seeds
     /// (ten where they cost minutes)

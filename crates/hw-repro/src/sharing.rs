@@ -22,21 +22,25 @@ pub struct Sharing {
     /// nothing is left, and write no report; may be stopped or killed and started again at any time
     #[cfg_attr(
         feature = "clap",
-        arg(long, conflicts_with_all = ["list", "publish", "new"])
+        arg(long, help_heading = "Many workers", conflicts_with_all = ["list", "publish", "new"])
     )]
     pub worker: bool,
 
     /// Run nothing, and report what is there
     #[cfg_attr(
         feature = "clap",
-        arg(long, conflicts_with_all = ["list", "worker", "new"])
+        arg(long, help_heading = "Many workers", conflicts_with_all = ["list", "worker", "new"])
     )]
     pub report_only: bool,
 
     /// Show how far the work on OUT is, who works on it, how fast and for how long; live on a terminal
     #[cfg_attr(
         feature = "clap",
-        arg(long, conflicts_with_all = ["list", "worker", "report_only", "publish", "new"])
+        arg(
+            long,
+            help_heading = "Many workers",
+            conflicts_with_all = ["list", "worker", "report_only", "publish", "new"]
+        )
     )]
     pub status: bool,
 }

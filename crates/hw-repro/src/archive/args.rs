@@ -11,13 +11,16 @@ pub const USUAL_BUDGET: f64 = 10.0;
 pub struct ArchiveOptions {
     /// Keep a small record of each run of the report here, without weights: with them anybody can make
     /// the report again (--from-archive)
-    #[cfg_attr(feature = "clap", arg(long, value_name = "DIR"))]
+    #[cfg_attr(
+        feature = "clap",
+        arg(long, value_name = "DIR", help_heading = "Archive")
+    )]
     pub archive: Option<PathBuf>,
 
     /// Make the archive of --archive from these, and do nothing else
     #[cfg_attr(
         feature = "clap",
-        arg(long, value_name = "DIR", num_args = 1.., requires = "archive")
+        arg(long, value_name = "DIR", num_args = 1.., requires = "archive", help_heading = "Archive")
     )]
     pub merge: Vec<PathBuf>,
 
@@ -27,6 +30,7 @@ pub struct ArchiveOptions {
         arg(
             long,
             value_name = "DIR",
+            help_heading = "Archive",
             conflicts_with_all = [
                 "archive", "merge", "new", "list", "profile", "data", "emnist", "seeds", "stop_after",
                 "workers", "memory"
@@ -37,11 +41,14 @@ pub struct ArchiveOptions {
 
     /// After the report from an archive, rerun archived runs drawn at random for so many minutes, and show
     /// what came out here beside what is archived; 0 for none
-    #[cfg_attr(feature = "clap", arg(long, value_name = "MINUTES", value_parser = not_negative))]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "MINUTES", value_parser = not_negative, help_heading = "Archive"))]
     pub budget: Option<f64>,
 
     /// What draws these runs [default: the clock]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    #[cfg_attr(
+        feature = "clap",
+        arg(long, value_name = "N", help_heading = "Archive")
+    )]
     pub seed: Option<u64>,
 
     /// An archive of runs on glyphs, from which runs are drawn where the data of the archive is not here.

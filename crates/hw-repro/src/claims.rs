@@ -1117,6 +1117,29 @@ mod tests {
     }
 
     #[test]
+    fn times_of_two_processors_are_not_compared() {
+        let time = ("large.image_us / small.image_us ~ 10 within x2", None);
+        let on = |small: &str| {
+            let mut known = Known::default()
+                .with("large.image_us", &[10.0, 10.1, 9.9])
+                .with("small.image_us", &[1.0, 1.01, 0.99]);
+            known.processors = HashMap::from([
+                ("large".to_string(), "this".to_string()),
+                ("small".to_string(), small.to_string()),
+            ]);
+            let paper = paper(&[time]);
+            judge(&paper, &known, &Spreads::of(&paper, &known), 3)[0].parts[0]
+                .verdict
+                .clone()
+        };
+        assert_eq!(on("this"), Verdict::Reproduced);
+        match on("that") {
+            Verdict::TooSmall { reason } => assert!(reason.contains("that; this"), "{reason}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
     fn times_of_another_machine_decide_only_a_claim_that_is_about_nothing_else() {
         let known = Known::default()
             .with("large.accuracy", &[0.98, 0.981, 0.979])

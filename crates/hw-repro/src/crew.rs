@@ -267,12 +267,12 @@ impl Crew<'_> {
                 && board.running.iter().all(|(key, _)| *key != task.key)
         };
         let ready = board.waiting.iter().enumerate();
-        let taught = |task: &Task<W>| {
+        let teachers_are_over = |task: &Task<W>| {
             let waiting = board.waiting.iter().map(|other| &other.key);
             let mut open = waiting.chain(board.running.iter().map(|(key, _)| key));
             !open.any(|key| task.teachers.contains(key))
         };
-        let ready = ready.filter(|(_, task)| fits(task) && free(task) && taught(task));
+        let ready = ready.filter(|(_, task)| fits(task) && free(task) && teachers_are_over(task));
         let longest = ready.max_by(|(_, a), (_, b)| {
             let order = a.finished.cmp(&b.finished);
             order.then(a.seconds.total_cmp(&b.seconds))

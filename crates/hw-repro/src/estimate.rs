@@ -77,8 +77,8 @@ impl Estimator {
         let alone = Self::key_alone(config);
         match (&config.teacher, config.augment_cycle) {
             (None, _) => alone,
-            (Some(_), None) => format!("{alone}/taught"),
-            (Some(_), Some(cycle)) => format!("{alone}/taught:{cycle}"),
+            (Some(_), None) => format!("{alone}/distilled"),
+            (Some(_), Some(cycle)) => format!("{alone}/distilled:{cycle}"),
         }
     }
 

@@ -288,8 +288,9 @@ pub(crate) mod tests {
     use hw_data::DataDirs;
     use hw_eval::Verdict;
 
-    /// Two equal runs, one that cannot be configured, one that diverges, one with a search.
-    const PAPER: &str = r#"
+    /// The beginning of a paper for tests: a run, one that cannot be configured, one that diverges, one with a
+    /// search.
+    pub(crate) const RUNS: &str = r#"
         slug = "tiny"
         title = "t"
         citation = "c"
@@ -309,22 +310,6 @@ pub(crate) mod tests {
         epochs = 2
         val_fraction = 0.1
         [[run]]
-        id = "equal"
-        like = "a"
-        [[run]]
-        id = "part"
-        like = "a"
-        dataset = "emnist-balanced"
-        [[run]]
-        id = "taught"
-        like = "a"
-        epochs = 6
-        teacher = { run = "a", weight = 0.5, temperature = 2.0 }
-        [[run]]
-        id = "taught-by-all"
-        like = "taught"
-        teacher = { run = "a", together = true, weight = 0.5, temperature = 2.0 }
-        [[run]]
         id = "unknown"
         like = "a"
         optimizer = { name = "magic" }
@@ -338,6 +323,26 @@ pub(crate) mod tests {
         id = "searched"
         like = "a"
         tune = [0.0001, 0.0003]
+    "#;
+
+    /// Besides, an equal run, another test set, and runs that learn from others.
+    const PAPER: &str = r#"
+        [[run]]
+        id = "equal"
+        like = "a"
+        [[run]]
+        id = "part"
+        like = "a"
+        dataset = "emnist-balanced"
+        [[run]]
+        id = "distilled"
+        like = "a"
+        epochs = 6
+        teacher = { run = "a", weight = 0.5, temperature = 2.0 }
+        [[run]]
+        id = "distilled-from-all"
+        like = "distilled"
+        teacher = { run = "a", together = true, weight = 0.5, temperature = 2.0 }
         [[variant]]
         id = "merged"
         dataset = "emnist-bymerge"
@@ -410,7 +415,7 @@ pub(crate) mod tests {
 
     #[test]
     fn equal_runs_are_run_once_and_a_failed_run_stops_nothing() {
-        let papers = [Paper::parse(PAPER).unwrap()];
+        let papers = [Paper::parse(&format!("{RUNS}{PAPER}")).unwrap()];
         let selection = Selection::parse(None, &papers).unwrap();
         let data = DataCache::new(DataDirs::default(), true);
         let jobs = plan(
@@ -441,14 +446,14 @@ pub(crate) mod tests {
         let distinct = crate::command::distinct_runs(&results);
         assert_eq!(distinct, seeds_in_all - 2, "equal runs count once");
         // The longer run, which would come first, had to wait for its teacher.
-        let teachers = of("taught")
+        let teachers = of("distilled")
             .seeds
             .iter()
             .map(|seed| seed.config.teacher.clone());
         let teachers: Vec<Vec<String>> = teachers.map(|teacher| teacher.unwrap().runs).collect();
         let own: Vec<Vec<String>> = ids("a").into_iter().map(|run| vec![run]).collect();
         assert_eq!((teachers.len(), teachers), (2, own));
-        let together = of("taught-by-all").seeds.iter();
+        let together = of("distilled-from-all").seeds.iter();
         let together: Vec<_> = together
             .map(|s| s.config.teacher.clone().unwrap().runs)
             .collect();

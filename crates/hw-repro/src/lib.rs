@@ -31,6 +31,7 @@ mod error;
 mod expression;
 mod options;
 mod paper;
+mod toml_error;
 
 // What is run.
 mod crew;

@@ -3,6 +3,7 @@
 
 use super::error::ReproError;
 use super::expression::{Check, Term};
+use super::toml_error::at_line;
 use anyhow::{Context, Result, bail};
 use hw_data::{DatasetId, EmnistEdition, Step};
 use hw_models::Initializer;
@@ -505,20 +506,8 @@ impl Paper {
 }
 
 fn read(text: &str) -> Result<Paper> {
-    let mut paper: Paper = toml::from_str(text).map_err(|error| {
-        let message = error.message();
-        // A field that is missing has no place.
-        let place = error
-            .span()
-            .filter(|span| span.end < text.len() && !span.is_empty());
-        match place.map(|span| text[..span.start].matches('\n').count()) {
-            Some(line) => {
-                let words = text.lines().nth(line).unwrap_or_default().trim();
-                anyhow::anyhow!("line {} ({words}): {message}", line + 1)
-            }
-            None => anyhow::anyhow!("{message}"),
-        }
-    })?;
+    let mut paper: Paper = toml::from_str(text)
+        .map_err(|error| anyhow::anyhow!(at_line(text, &error, error.message())))?;
     paper.resolve_likes()?;
     paper.check()?;
     paper.sha256 = hw_core::files::sha256_hex(text.as_bytes());

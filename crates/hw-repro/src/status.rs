@@ -24,9 +24,11 @@ const SILENT: Duration = Duration::from_secs(20);
 /// How far the work is.
 #[derive(Debug, Serialize)]
 struct Status {
-    /// Runs that are over.
+    /// Planned runs that are over.
     finished: usize,
-    /// Those of them that cannot be trained.
+    /// Other runs in the folder: learning rates beyond a grid's edge, and those of other plans.
+    others: usize,
+    /// Runs that cannot be trained.
     failed: usize,
     /// Runs that are needed at least: searches, and the seeds of the first look.
     least: usize,
@@ -147,6 +149,7 @@ impl Status {
             .iter()
             .filter_map(|holder| worker(holder, planned, heartbeats))
             .collect();
+        let finished = planned.keys().filter(|key| is_over(key)).count();
         let needed = planned.iter().filter(|(_, run)| run.needed);
         let open = needed.clone().filter(|(key, _)| !is_over(key));
         let done = |key: &str| {
@@ -156,7 +159,8 @@ impl Status {
         let left: f64 = open.map(|(key, run)| run.seconds * (1.0 - done(key))).sum();
         let at_work = workers.len();
         Ok(Self {
-            finished: over.len(),
+            finished,
+            others: over.len().saturating_sub(finished),
             failed,
             least: needed.count(),
             most: planned.len(),
@@ -168,14 +172,18 @@ impl Status {
 
     fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!(
-            "{} runs finished{}, of {} at least and {} with all seeds",
+            "{} runs finished, of {} at least and {} with all seeds{}{}",
             self.finished,
+            self.least,
+            self.most,
+            match self.others {
+                0 => String::new(),
+                others => format!("; {others} others are in the folder"),
+            },
             match self.failed {
                 0 => String::new(),
-                failed => format!(" ({failed} of them failed)"),
+                failed => format!("; {failed} failed"),
             },
-            self.least,
-            self.most
         )];
         for worker in &self.workers {
             let silent = worker

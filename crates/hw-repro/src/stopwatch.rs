@@ -340,5 +340,32 @@ mod tests {
         results[0].rates = None;
         let small = PaperResults::of(&results, 0, None).too_small(&term);
         assert!(small.unwrap().contains("not taken alone"));
+        // What another kind of processor measured is kept beside it, and only one kind is recalled.
+        let text = std::fs::read_to_string(folder.path().join(FILE)).unwrap();
+        let mut known: Known = serde_json::from_str(&text).unwrap();
+        for rates in known.0.values_mut().flat_map(BTreeMap::values_mut) {
+            rates.load = None;
+        }
+        let elsewhere = |rates: &Rates| Rates {
+            machine: Machine {
+                processor: "another".into(),
+                ..rates.machine.clone()
+            },
+            ..rates.clone()
+        };
+        let keys: Vec<String> = known.0.keys().cloned().collect();
+        for (key, kinds) in &mut known.0 {
+            let own = kinds.values().next().unwrap().clone();
+            kinds.insert("another".into(), elsewhere(&own));
+            if *key == keys[0] {
+                kinds.retain(|processor, _| processor == "another");
+            }
+        }
+        let text = serde_json::to_string(&known).unwrap();
+        std::fs::write(folder.path().join(FILE), text).unwrap();
+        recall(folder.path(), &[0, 1], &mut results);
+        let processor = |job: &JobResult| job.rates.as_ref().map(|r| r.machine.processor.clone());
+        let processors: Vec<_> = results.iter().map(processor).collect();
+        assert_eq!(processors, [Some("another".into()), Some("another".into())]);
     }
 }

@@ -33,7 +33,7 @@ pub struct ArchiveOptions {
             help_heading = "Archive",
             conflicts_with_all = [
                 "archive", "merge", "new", "list", "profile", "data", "emnist", "seeds", "stop_after",
-                "workers", "memory"
+                "workers", "memory", "worker", "report_only", "status", "engine", "simulate"
             ]
         )
     )]

@@ -3,6 +3,7 @@
 use super::axis::{Axis, axes};
 use super::words::{self, Fields, advise, canonical, plain};
 use crate::error::ReproError;
+use crate::toml_error::at_line;
 use hw_train::{Monitor, TrainConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -169,9 +170,9 @@ impl Sweep {
         path: &Path,
         shape: &dyn Fn(&TrainConfig) -> anyhow::Result<Shape>,
     ) -> Result<Self, ReproError> {
-        let text = hw_core::files::read_text(path).map_err(|error| ReproError::File {
+        let text = std::fs::read_to_string(path).map_err(|error| ReproError::File {
             path: path.into(),
-            problem: hw_core::one_line(&error),
+            problem: error.to_string(),
         })?;
         Self::parse(&text, shape).map_err(|problem| ReproError::Sweep {
             file: path.display().to_string(),
@@ -187,7 +188,7 @@ impl Sweep {
         text: &str,
         shape: &dyn Fn(&TrainConfig) -> anyhow::Result<Shape>,
     ) -> Result<Self, String> {
-        let file: File = toml::from_str(text).map_err(|error| at_line(text, &error))?;
+        let file: File = toml::from_str(text).map_err(|error| problem(text, &error))?;
         check_name(&file.name)?;
         let axes = axes(&file.vary).map_err(|problem| format!("[vary] {problem}"))?;
         check_axes(&axes, &file.search)?;
@@ -243,20 +244,9 @@ pub(crate) fn label(settings: &[(String, Value)]) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// What is wrong in the file, with its line where there is one.
-fn at_line(text: &str, error: &toml::de::Error) -> String {
-    let message = advise(error.message()).replace('\n', " ");
-    // A field that is missing has no place.
-    let place = error
-        .span()
-        .filter(|span| span.end < text.len() && !span.is_empty());
-    match place.map(|span| text[..span.start].matches('\n').count()) {
-        Some(line) => {
-            let words = text.lines().nth(line).unwrap_or_default().trim();
-            format!("line {} ({words}): {message}", line + 1)
-        }
-        None => message,
-    }
+/// What is wrong in the file.
+fn problem(text: &str, error: &toml::de::Error) -> String {
+    at_line(text, error, &advise(error.message()).replace('\n', " "))
 }
 
 fn check_name(name: &str) -> Result<(), String> {

@@ -213,15 +213,18 @@ mod tests {
     fn a_slower_machine_draws_less_and_a_teacher_is_made_once() {
         let mut pool = pool(vec![
             candidate("first", 0, 10.0, &[]),
-            candidate("taught", 0, 10.0, &[("teacher", 30.0)]),
-            candidate("taught-too", 0, 10.0, &[("teacher", 30.0)]),
+            candidate("distilled", 0, 10.0, &[("teacher", 30.0)]),
+            candidate("distilled-too", 0, 10.0, &[("teacher", 30.0)]),
         ]);
         let first = pool.draw(100.0).unwrap();
         pool.took(&first, 20.0);
-        let taught = pool.draw(100.0).unwrap();
-        assert_eq!((taught.run.as_str(), pool.cost(&taught)), ("taught", 80.0));
-        pool.took(&taught, 80.0);
+        let distilled = pool.draw(100.0).unwrap();
+        assert_eq!(
+            (distilled.run.as_str(), pool.cost(&distilled)),
+            ("distilled", 80.0)
+        );
+        pool.took(&distilled, 80.0);
         assert!(pool.draw(19.0).is_none());
-        assert_eq!(pool.draw(21.0).unwrap().run, "taught-too");
+        assert_eq!(pool.draw(21.0).unwrap().run, "distilled-too");
     }
 }

@@ -1122,7 +1122,7 @@ mod tests {
         let on = |small: &str| {
             let mut known = Known::default()
                 .with("large.image_us", &[10.0, 10.1, 9.9])
-                .with("small.image_us", &[1.0, 1.01, 0.99]);
+                .with("small.image_us", &[1.0, 1.02, 0.99]);
             known.processors = HashMap::from([
                 ("large".to_string(), "this".to_string()),
                 ("small".to_string(), small.to_string()),

@@ -115,6 +115,33 @@ vectorised! {
 }
 
 vectorised! {
+    /// Adds to `dscale` and `dshift` the gradients of [`affine`] in its scales and shifts: the sums
+    /// over rows of `dy x` and of `dy`.
+    pub fn affine_sums(x: &[f32], dy: &[f32], dscale: &mut [f32], dshift: &mut [f32]) {
+        let channels = dscale.len();
+        for (x, dy) in x.chunks_exact(channels).zip(dy.chunks_exact(channels)) {
+            let sums = dscale.iter_mut().zip(dshift.iter_mut());
+            for ((x, dy), (dscale, dshift)) in x.iter().zip(dy).zip(sums) {
+                *dscale += dy * x;
+                *dshift += dy;
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// `y = x * scale`, channel by channel: of a gradient, the gradient of [`affine`] in its input.
+    pub fn scale_channels(x: &[f32], scale: &[f32], y: &mut [f32]) {
+        let channels = scale.len();
+        for (x, y) in x.chunks_exact(channels).zip(y.chunks_exact_mut(channels)) {
+            for ((y, x), scale) in y.iter_mut().zip(x).zip(scale) {
+                *y = x * scale;
+            }
+        }
+    }
+}
+
+vectorised! {
     /// `y = max(x * scale + shift + side, 0)`, where `side` is empty or shaped as `x`.
     pub fn affine_relu(x: &[f32], scale: &[f32], shift: &[f32], side: &[f32], y: &mut [f32]) {
         let channels = scale.len();

@@ -6,8 +6,14 @@ use crate::geometry::{Conv2dConfig, Padding, Windows};
 use hw_core::Rng;
 use proptest::prelude::{Strategy, any, prop_assert, proptest};
 
-fn draws(rng: &mut Rng, count: usize) -> Vec<f32> {
+pub(super) fn draws(rng: &mut Rng, count: usize) -> Vec<f32> {
     (0..count).map(|_| rng.normal()).collect()
+}
+
+/// The sum of products of two vectors, in f64.
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
+    let products = a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b));
+    products.sum()
 }
 
 /// For every product of a convolution: indices into x, w (kh, kw, channel, output) and y.
@@ -32,7 +38,7 @@ fn products(conv: &Conv, images: usize, mut each: impl FnMut(usize, (usize, usiz
     }
 }
 
-fn close(ours: &[f32], exact: &[f64]) -> Result<(), String> {
+pub(super) fn close(ours: &[f32], exact: &[f64]) -> Result<(), String> {
     let scale = exact.iter().fold(1.0f64, |m, v| m.max(v.abs()));
     for (i, (a, b)) in ours.iter().zip(exact).enumerate() {
         let off = (f64::from(*a) - b).abs();
@@ -223,5 +229,32 @@ proptest! {
             prop_assert!((f64::from(moments.spread[channel]) - spread).abs() < 2e-3 * spread + 1e-3);
         }
         prop_assert!(moments.count == rows);
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_gradients_of_an_affine_map_are_the_sums_of_their_definition(
+        rows in 1usize..60, c in 1usize..40, seed in any::<u64>(),
+    ) {
+        let mut rng = Rng::stream(seed, "test", 0);
+        let [x, dy] = [(); 2].map(|()| draws(&mut rng, rows * c));
+        let [scale, before] = [(); 2].map(|()| draws(&mut rng, c));
+        let (mut dscale, mut dshift) = (before.clone(), before.clone());
+        norm::affine_sums(&x, &dy, &mut dscale, &mut dshift);
+        let mut dx = vec![f32::NAN; x.len()];
+        norm::scale_channels(&dy, &scale, &mut dx);
+        let sum = |channel: usize, term: &dyn Fn(usize) -> f64| -> f64 {
+            let terms = (0..rows).map(|row| term(row * c + channel));
+            f64::from(before[channel]) + terms.sum::<f64>()
+        };
+        let at = |values: &[f32], i: usize| f64::from(values[i]);
+        let expected = |term: &dyn Fn(usize) -> f64| -> Vec<f64> {
+            (0..c).map(|channel| sum(channel, term)).collect()
+        };
+        close(&dscale, &expected(&|i| at(&x, i) * at(&dy, i))).unwrap();
+        close(&dshift, &expected(&|i| at(&dy, i))).unwrap();
+        let expected: Vec<f64> = (0..x.len()).map(|i| at(&dy, i) * at(&scale, i % c)).collect();
+        close(&dx, &expected).unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! What every room of the workbench shares: seeded random streams, files that appear whole or not
+//! What every crate of the workbench shares: seeded random streams, files that appear whole or not
 //! at all, a token that stops long work cleanly, and errors in one line.
 //!
 //! ```
@@ -24,3 +24,15 @@ pub use cancel::CancelToken;
 pub use errors::one_line;
 pub use files::FileError;
 pub use rng::Rng;
+
+/// The place of the largest number; of equals the first, and 0 of none. A number that is none (NaN) is
+/// never larger.
+pub fn argmax(numbers: &[f32]) -> usize {
+    let mut best = 0;
+    for (place, number) in numbers.iter().enumerate() {
+        if *number > numbers[best] {
+            best = place;
+        }
+    }
+    best
+}

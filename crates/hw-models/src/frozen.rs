@@ -1,12 +1,13 @@
 //! A network that is only run, by the fastest way there is for it.
 
 use crate::error::Result;
-use crate::network::{Mode, Network};
+use crate::graph::{Graph, Tensors};
 use crate::plan::InferencePlan;
-use candle_core::Tensor;
+use crate::reference::{Mode, Network};
+use crate::spec::ModelSpec;
+use candle_core::{DType, Tensor};
 
-/// A network as it was when it was frozen: planned where it can be, as tensors where not (other
-/// devices, layers that plans do not know).
+/// A network as it was when it was frozen: planned on the CPU, as tensors on other devices.
 ///
 /// ```
 /// use candle_core::Device;
@@ -18,36 +19,65 @@ use candle_core::Tensor;
 /// assert_eq!(logits.len(), 3 * 10);
 /// # Ok::<(), hw_models::ModelError>(())
 /// ```
-pub struct Frozen<'a> {
-    network: &'a Network,
-    plan: Option<InferencePlan>,
+pub struct Frozen {
+    spec: ModelSpec,
+    kind: Kind,
 }
 
-impl<'a> Frozen<'a> {
-    /// Freezes `network`.
+enum Kind {
+    Plan(Box<InferencePlan>),
+    Reference(Box<Network>),
+}
+
+impl Frozen {
+    /// Freezes `network`, which may go on to be trained.
     ///
     /// # Errors
     /// [`crate::ModelError::Tensor`] when a tensor cannot be read.
-    pub fn new(network: &'a Network) -> Result<Self> {
-        let plan = InferencePlan::new(network)?;
-        Ok(Self { network, plan })
+    pub fn new(network: &Network) -> Result<Self> {
+        match network.device().is_cpu() {
+            true => Ok(Self::planned(network.graph(), network.tensors()?)),
+            false => Ok(Self::of(network.graph(), Kind::Reference(Box::new(network.copy()?)))),
+        }
+    }
+
+    /// A plan on the CPU for a network with these tensors.
+    pub fn planned(graph: &Graph, tensors: Tensors) -> Self {
+        Self::of(graph, Kind::Plan(Box::new(InferencePlan::new(graph, tensors))))
+    }
+
+    fn of(graph: &Graph, kind: Kind) -> Self {
+        Self {
+            spec: graph.spec.clone(),
+            kind,
+        }
+    }
+
+    /// Logits an image.
+    pub fn classes(&self) -> usize {
+        self.spec.classes
     }
 
     /// Logits `[n, classes]`, in a row, of images of `shape` `[n, c, h, w]`, in a row.
     ///
     /// # Errors
-    /// As [`Network::forward`], and [`crate::ModelError::Tensor`] when the numbers are not that many.
+    /// [`crate::ModelError::Layer`] when the images do not have the network's input shape, and
+    /// [`crate::ModelError::Tensor`] when the numbers are not that many.
     pub fn logits(&self, images: &[f32], shape: [usize; 4]) -> Result<Vec<f32>> {
-        let [n, c, h, w] = shape;
-        if let Some(plan) = &self.plan
-            && [c, h, w] == self.network.spec().input
-            && images.len() == n * c * h * w
-        {
-            return Ok(plan.logits(images));
+        let [n, given @ ..] = shape;
+        self.spec.check_input(given)?;
+        let expected = n * given.iter().product::<usize>();
+        if images.len() != expected {
+            let problem = format!("{} numbers are no {n} images of {given:?}", images.len());
+            return Err(candle_core::Error::msg(problem).into());
         }
-        // Refuses what does not fit, with the reason.
-        let images = Tensor::from_slice(images, (n, c, h, w), self.network.device())?;
-        let logits = self.network.forward(&images, Mode::Eval)?;
-        Ok(logits.flatten_all()?.to_vec1::<f32>()?)
+        match &self.kind {
+            Kind::Plan(plan) => Ok(plan.logits(images)),
+            Kind::Reference(network) => {
+                let images = Tensor::from_slice(images, shape.as_slice(), network.device())?;
+                let logits = network.forward(&images, Mode::Eval)?;
+                Ok(logits.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
+            }
+        }
     }
 }

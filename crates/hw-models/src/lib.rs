@@ -1,6 +1,6 @@
-//! Handwriting networks as data: a serialisable [`ModelSpec`] lists a network's layers, and
-//! everything else follows from it: shapes, parameter and multiply-accumulate counts, the runnable
-//! [`Network`], its checkpoints.
+//! Handwriting networks as data: a serializable [`ModelSpec`] lists a network's layers, and
+//! [`ModelSpec::lower`] makes of it the one [`Graph`] that everything else reads: counts, exports, and two
+//! executors, [`Network`] (the reference: candle, any device) and [`plan`] (the CPU, fast).
 //!
 //! ```
 //! use candle_core::{DType, Device, Tensor};
@@ -8,7 +8,7 @@
 //!
 //! // LeNet-5 for the 47 classes of EMNIST bymerge: 64,851 trainable parameters.
 //! let spec = zoo::spec("lenet5", [1, 28, 28], 47)?;
-//! assert_eq!(spec.resolve()?.parameter_count(), 64_851);
+//! assert_eq!(spec.lower()?.parameter_count(), 64_851);
 //!
 //! let network = Network::new(&spec, 1, &Device::Cpu)?;
 //! let images = Tensor::zeros((2, 1, 28, 28), DType::F32, &Device::Cpu)?;
@@ -18,22 +18,25 @@
 #![warn(missing_docs)]
 
 mod error;
-pub mod fold;
+mod executor;
 mod frozen;
+pub mod graph;
 pub mod init;
-pub mod network;
+pub mod ink;
+mod loss;
 pub mod plan;
-pub mod resolve;
+mod reference;
 pub mod spec;
 pub mod summary;
 pub mod weights;
 pub mod zoo;
 
 pub use error::{ModelError, Result};
-pub use fold::fold;
+pub use executor::{Executor, executor};
 pub use frozen::Frozen;
+pub use graph::{Graph, Tensors};
 pub use init::Initializer;
-pub use network::{Mode, Network};
-pub use resolve::ResolvedModel;
+pub use loss::{LossFunction, StepResult, cross_entropy};
+pub use reference::{Mode, Network, ReferenceTrainer, initial_values};
 pub use spec::{Border, Layer, ModelSpec};
 pub use summary::Summary;

@@ -147,6 +147,20 @@ pub enum Layer {
     },
 }
 
+impl ModelSpec {
+    /// Refuses images `[c, h, w]` of another shape than the network's.
+    pub(crate) fn check_input(&self, given: [usize; 3]) -> crate::Result<()> {
+        if given == self.input {
+            return Ok(());
+        }
+        Err(crate::ModelError::Layer {
+            model: self.name.clone(),
+            layer: "input".into(),
+            problem: format!("expects images of {:?}, gets {given:?}", self.input),
+        })
+    }
+}
+
 /// What happens at the border of a map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -242,6 +256,15 @@ impl Layer {
             Self::Haar { .. } => "haar",
             Self::Concat { .. } => "concat",
             Self::Residual { .. } => "res",
+        }
+    }
+
+    /// The branches of a layer that has some: body and shortcut, or the two that are concatenated.
+    pub fn branches(&self) -> Option<[&[Layer]; 2]> {
+        match self {
+            Self::Concat { first, second } => Some([first, second]),
+            Self::Residual { body, shortcut } => Some([body, shortcut]),
+            _ => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a model consists of, for people and for `--json`.
 
-use crate::resolve::ResolvedModel;
+use crate::graph::{Graph, LoweredLayer};
 use serde::Serialize;
 use std::fmt;
 
@@ -38,10 +38,10 @@ pub struct Summary {
     pub macs: u64,
 }
 
-impl ResolvedModel {
+impl Graph {
     /// The model's [`Summary`].
     pub fn summary(&self) -> Summary {
-        let line = |layer: &&crate::resolve::ResolvedLayer| SummaryLine {
+        let line = |layer: &&LoweredLayer| SummaryLine {
             name: layer.name.clone(),
             description: layer.layer.describe(),
             output: layer.output.clone(),

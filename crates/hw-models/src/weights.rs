@@ -5,9 +5,10 @@
 //! them (a trainer's optimizer, say) and are no part of the network.
 
 use crate::error::{ModelError, Result};
-use crate::network::Network;
+use crate::graph::{Graph, Parameter, Tensors};
+use crate::reference::Network;
 use crate::spec::ModelSpec;
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -104,31 +105,86 @@ pub fn read(path: &Path) -> Result<Contents> {
     Ok(Contents { metadata, tensors })
 }
 
+impl Contents {
+    /// The declaration and the tensors of a network, ready to [`write()`] (with more beside them if wanted).
+    pub fn of(graph: &Graph, tensors: Tensors) -> Self {
+        let spec = serde_json::to_value(&graph.spec).expect("numbers, names and lists are JSON");
+        let metadata = [("model".to_string(), spec)].into_iter().collect();
+        let all = [
+            (&graph.parameters, tensors.parameters),
+            (&graph.buffers, tensors.buffers),
+        ];
+        let stored = all.into_iter().flat_map(|(list, values)| {
+            list.iter().zip(values).map(|(tensor, values)| {
+                let shape = tensor.shape.clone();
+                (tensor.name.clone(), StoredTensor { shape, values })
+            })
+        });
+        Self {
+            metadata,
+            tensors: stored.collect(),
+        }
+    }
+
+    /// The graph that the contents declare, with its tensors; `path` is for messages only.
+    ///
+    /// # Errors
+    /// [`ModelError::Weights`] when the declaration is missing or a tensor is missing, unknown or of
+    /// another shape: nothing is ignored.
+    pub fn graph(&self, path: &Path) -> Result<(Graph, Tensors)> {
+        let spec = self.metadata.get("model");
+        let spec = spec.ok_or_else(|| weights_error(path, "metadata has no 'model'".into()))?;
+        let spec: ModelSpec = serde_json::from_value(spec.clone())
+            .map_err(|error| weights_error(path, format!("'model' in the metadata: {error}")))?;
+        let graph = spec.lower()?;
+        let all = |list: &[Parameter]| -> Result<Vec<Vec<f32>>> {
+            list.iter().map(|tensor| self.tensor(path, tensor)).collect()
+        };
+        let tensors = Tensors {
+            parameters: all(&graph.parameters)?,
+            buffers: all(&graph.buffers)?,
+        };
+        let known = |name: &str| {
+            let mut all = graph.parameters.iter().chain(&graph.buffers);
+            all.any(|tensor| tensor.name == name)
+        };
+        let mut own = self.tensors.keys().filter(|name| !name.starts_with(STATE_PREFIX));
+        match own.find(|name| !known(name)) {
+            None => Ok((graph, tensors)),
+            Some(stranger) => {
+                let problem = format!("tensor '{stranger}' is not part of model '{}'", spec.name);
+                Err(weights_error(path, problem))
+            }
+        }
+    }
+
+    fn tensor(&self, path: &Path, wanted: &Parameter) -> Result<Vec<f32>> {
+        let name = &wanted.name;
+        let Some(stored) = self.tensors.get(name) else {
+            return Err(weights_error(path, format!("tensor '{name}' is missing")));
+        };
+        if stored.shape != wanted.shape {
+            let (found, expected) = (&stored.shape, &wanted.shape);
+            let problem = format!("tensor '{name}' has shape {found:?}, expected {expected:?}");
+            return Err(weights_error(path, problem));
+        }
+        Ok(stored.values.clone())
+    }
+}
+
 impl Network {
-    /// The network's declaration and tensors, ready to [`write`] (with more beside them if wanted).
+    /// The network's declaration and tensors.
     ///
     /// # Errors
     /// [`ModelError::Tensor`] when a tensor cannot be copied from its device.
     pub fn contents(&self) -> Result<Contents> {
-        let mut contents = Contents::default();
-        let spec = serde_json::to_value(self.spec())
-            .map_err(|error| weights_error(Path::new("model spec"), error.to_string()))?;
-        contents.metadata.insert("model".into(), spec);
-        for (name, var) in self.parameters().iter().chain(self.buffers()) {
-            let values = var.flatten_all()?.to_vec1::<f32>()?;
-            let stored = StoredTensor {
-                shape: var.dims().to_vec(),
-                values,
-            };
-            contents.tensors.insert(name.clone(), stored);
-        }
-        Ok(contents)
+        Ok(Contents::of(self.graph(), self.tensors()?))
     }
 
     /// Writes the network's weights to `path`, whole or not at all.
     ///
     /// # Errors
-    /// As [`write`].
+    /// As [`write()`].
     pub fn save(&self, path: &Path) -> Result<()> {
         write(path, &self.contents()?)
     }
@@ -136,7 +192,7 @@ impl Network {
     /// Reads a network from a weights file.
     ///
     /// # Errors
-    /// As [`read`] and [`Self::from_contents`].
+    /// As [`read`] and [`Contents::graph`].
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
         Self::from_contents(path, &read(path)?, device)
     }
@@ -144,57 +200,10 @@ impl Network {
     /// The network in the contents of a weights file; `path` is for messages only.
     ///
     /// # Errors
-    /// [`ModelError::Weights`] when the declaration is missing or a tensor is missing, unknown or of
-    /// another shape: nothing is ignored.
+    /// As [`Contents::graph`].
     pub fn from_contents(path: &Path, contents: &Contents, device: &Device) -> Result<Self> {
-        let spec = contents.metadata.get("model");
-        let spec = spec.ok_or_else(|| weights_error(path, "metadata has no 'model'".into()))?;
-        let spec = ModelSpec::deserialize_from(spec)
-            .map_err(|error| weights_error(path, format!("'model' in the metadata: {error}")))?;
-        let mut known = 0;
-        let network = Self::build(&spec, device, |p| {
-            let Some(stored) = contents.tensors.get(&p.name) else {
-                return Err(weights_error(
-                    path,
-                    format!("tensor '{}' is missing", p.name),
-                ));
-            };
-            if stored.shape != p.shape {
-                let (found, wanted) = (&stored.shape, &p.shape);
-                let problem = format!(
-                    "tensor '{}' has shape {found:?}, expected {wanted:?}",
-                    p.name
-                );
-                return Err(weights_error(path, problem));
-            }
-            known += 1;
-            Ok(Tensor::from_slice(
-                &stored.values,
-                p.shape.as_slice(),
-                device,
-            )?)
-        })?;
-        let own = |name: &&String| !name.starts_with(STATE_PREFIX);
-        if contents.tensors.keys().filter(own).count() != known {
-            let stranger = contents.tensors.keys().filter(own).find(|name| {
-                !network
-                    .contents()
-                    .is_ok_and(|c| c.tensors.contains_key(*name))
-            });
-            let stranger = stranger.cloned().unwrap_or_default();
-            let problem = format!(
-                "tensor '{stranger}' is not part of model '{}'",
-                network.spec().name
-            );
-            return Err(weights_error(path, problem));
-        }
-        Ok(network)
-    }
-}
-
-impl ModelSpec {
-    fn deserialize_from(value: &serde_json::Value) -> std::result::Result<Self, serde_json::Error> {
-        serde_json::from_value(value.clone())
+        let (graph, tensors) = contents.graph(path)?;
+        Self::from_tensors(graph, &tensors, device)
     }
 }
 

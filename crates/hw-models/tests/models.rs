@@ -9,7 +9,7 @@ use hw_models::{Border, Initializer, Layer, Mode, ModelError, ModelSpec, Network
 fn count(name: &str, classes: usize) -> usize {
     zoo::spec(name, [1, 28, 28], classes)
         .unwrap()
-        .resolve()
+        .lower()
         .unwrap()
         .parameter_count()
 }
@@ -19,7 +19,7 @@ fn count_with(name: &str, input: [usize; 3], classes: usize, settings: &[(&str, 
     let settings = settings.iter().map(|(k, v)| ((*k).into(), (*v).into()));
     zoo::spec_with(name, input, classes, &settings.collect())
         .unwrap()
-        .resolve()
+        .lower()
         .unwrap()
         .parameter_count()
 }
@@ -54,7 +54,7 @@ fn parameter_counts_are_those_of_the_papers() {
 fn the_residual_network_has_the_counts_of_emnist_ablation() {
     let resolved = zoo::spec("residual", [1, 28, 28], 62)
         .unwrap()
-        .resolve()
+        .lower()
         .unwrap();
     assert_eq!(resolved.parameter_count(), 1_766_270);
     // With the moving statistics of batch normalisation, as printed.
@@ -70,7 +70,7 @@ fn the_residual_network_has_the_counts_of_emnist_ablation() {
     ] {
         let settings = [("units", units)].map(|(k, v)| (k.into(), v.into()));
         let spec = zoo::spec_with("residual", [1, 28, 28], 62, &settings.into()).unwrap();
-        let resolved = spec.resolve().unwrap();
+        let resolved = spec.lower().unwrap();
         let all = (resolved.parameter_count() + resolved.buffer_count()) as f64;
         assert_eq!(format!("{:.3}", all / 1e6), millions, "{units} units");
     }
@@ -83,7 +83,7 @@ fn resnet50_has_the_counts_of_the_papers_and_of_its_libraries() {
     // 25.74 M with the moving statistics: emnist-ablation.
     let hidden = [("hidden".to_string(), "1024".to_string())];
     let spec = zoo::spec_with("resnet50", [1, 32, 32], 62, &hidden.into()).unwrap();
-    let resolved = spec.resolve().unwrap();
+    let resolved = spec.lower().unwrap();
     assert_eq!(
         resolved.parameter_count() + resolved.buffer_count(),
         25_743_166
@@ -181,7 +181,7 @@ fn every_setting_takes_its_own_default() {
 fn lenet5_1998_has_the_parameters_of_each_published_layer() {
     let model = zoo::spec("lenet5-1998", [1, 28, 28], 10)
         .unwrap()
-        .resolve()
+        .lower()
         .unwrap();
     let per_layer: Vec<usize> = model
         .layers
@@ -196,7 +196,7 @@ fn lenet5_1998_has_the_parameters_of_each_published_layer() {
 fn multiply_accumulates_follow_from_the_shapes() {
     let model = zoo::spec("bn-cnn", [1, 28, 28], 10)
         .unwrap()
-        .resolve()
+        .lower()
         .unwrap();
     assert_eq!(model.macs(), 30 * 24 * 24 * 25 + 4320 * 100 + 1000);
 }
@@ -205,7 +205,7 @@ fn multiply_accumulates_follow_from_the_shapes() {
 fn every_model_gives_finite_logits_for_digits_letters_and_all_characters() {
     for entry in zoo::CATALOGUE {
         // The number of classes touches the last layer only; the large networks show it once.
-        let large = entry.spec([1, 28, 28], 62).resolve().unwrap().macs() > 100_000_000;
+        let large = entry.spec([1, 28, 28], 62).lower().unwrap().macs() > 100_000_000;
         for classes in if large { &[62][..] } else { &[10, 26, 62] } {
             let classes = *classes;
             let spec = zoo::spec(entry.name, [1, 28, 28], classes).unwrap();
@@ -432,7 +432,7 @@ fn layers_that_do_not_fit_are_refused_with_their_name() {
             init,
             layers,
         };
-        spec.resolve().unwrap_err()
+        spec.lower().unwrap_err()
     };
     let dense = refuse(vec![Layer::dense(4)]).to_string();
     assert!(
@@ -515,7 +515,7 @@ fn sizes_beyond_all_memory_are_refused_by_name_and_not_counted_wrongly() {
         init: Initializer::HeNormal,
         layers: vec![Layer::Pad { padding: pad }],
     };
-    let message = spec.resolve().unwrap_err().to_string();
+    let message = spec.lower().unwrap_err().to_string();
     assert!(message.contains("pad1"), "{message}");
 }
 
@@ -738,7 +738,7 @@ fn every_model_has_a_published_or_derived_count_and_meets_it() {
         serde_json::from_str(include_str!("../../../fixtures/models/counts.json")).unwrap();
     for count in &counts {
         let spec = zoo::spec_with(&count.model, count.input, count.classes, &count.settings);
-        let resolved = spec.unwrap().resolve().unwrap();
+        let resolved = spec.unwrap().lower().unwrap();
         let what = format!("{}: {}", count.model, count.source);
         assert_eq!(resolved.parameter_count(), count.parameters, "{what}");
         if let Some(buffers) = count.buffers {

@@ -5,18 +5,18 @@
 //! once, and values that live at different times share it.
 
 use super::Interleave;
-use super::graph::{Graph, Op, Slot, Value};
+use super::image::ImageKernel;
 use super::memory::{Block, place};
+use super::ops::{ConvOp, Op, Ops, Slot, Value};
 use super::run::PIECE;
 use super::team::Team;
-use crate::error::Result;
-use crate::network::Network;
+use crate::graph::fold::{Folded, Tensors, fold};
+use crate::graph::Graph;
 use hw_kernels::Activation;
 use hw_kernels::Windows;
 use hw_kernels::cpu::activation;
 use hw_kernels::nhwc::{Conv, Finish, norm, pool};
 use rayon::prelude::*;
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
@@ -112,6 +112,12 @@ enum Step {
         b: Value,
         y: Value,
     },
+    Image {
+        inputs: Vec<Value>,
+        y: Value,
+        kernel: ImageKernel,
+        tensors: Vec<usize>,
+    },
 }
 
 impl Step {
@@ -122,6 +128,7 @@ impl Step {
             | Self::Affine { y, .. }
             | Self::Act { y, .. }
             | Self::Pool { y, .. }
+            | Self::Image { y, .. }
             | Self::Sum { y, .. } => y,
         }
     }
@@ -135,65 +142,45 @@ impl Step {
                 [Some(x), Some(y), side].into_iter().flatten().collect()
             }
             Self::Sum { a, b, y } => vec![a, b, y],
+            Self::Image { ref inputs, y, .. } => [&inputs[..], &[y]].concat(),
         }
     }
 }
 
-/// Turns a training graph into steps.
-struct Folder<'a> {
-    graph: &'a Graph,
+/// Turns a folded graph into steps.
+struct Maker<'a> {
+    ops: &'a Ops,
     flat: Vec<f32>,
-    moving: Vec<Vec<f32>>,
+    buffers: &'a [Vec<f32>],
     /// Which value stands for each of the graph's.
     alias: Vec<Value>,
-    uses: Vec<usize>,
     steps: Vec<Step>,
     weights: Vec<Vec<f32>>,
 }
 
-impl Folder<'_> {
+impl Maker<'_> {
     fn keep(&mut self, weights: Vec<f32>) -> usize {
         self.weights.push(weights);
         self.weights.len() - 1
     }
 
-    fn part(&self, slot: usize) -> &[f32] {
-        let slot: &Slot = &self.graph.slots[slot];
-        &self.flat[slot.start..slot.start + slot.len]
+    fn keep_slot(&mut self, slot: usize) -> usize {
+        let slot: &Slot = &self.ops.slots[slot];
+        self.keep(self.flat[slot.start..slot.start + slot.len].to_vec())
     }
 
-    fn fold(&mut self) {
-        let ops = &self.graph.ops;
-        let mut index = 0;
-        while index < ops.len() {
-            index += self.fold_at(index);
-        }
-    }
-
-    /// Lowers the operation at `index`, and those after it that it swallows; says how many.
-    fn fold_at(&mut self, index: usize) -> usize {
-        match self.graph.ops[index].clone() {
-            Op::Conv {
-                x,
-                y,
-                conv,
-                weight,
-                bias,
-                ..
-            } => self.conv(index, x, y, conv, weight, bias),
-            Op::Norm {
+    fn take(&mut self, index: usize) {
+        match &self.ops.ops[index] {
+            Op::Conv(op) => self.conv(index, op),
+            &Op::Affine {
                 x,
                 y,
                 side,
                 relu,
                 scale,
                 shift,
-                moving,
-                eps,
-                ..
             } => {
-                let (factor, offset) = self.factors(scale, shift, moving, eps);
-                let (scale, shift) = (self.keep(factor), self.keep(offset));
+                let (scale, shift) = (self.keep_slot(scale), self.keep_slot(shift));
                 let (x, side) = (self.alias[x], side.map(|side| self.alias[side]));
                 self.steps.push(Step::Affine {
                     x,
@@ -203,12 +190,10 @@ impl Folder<'_> {
                     scale,
                     shift,
                 });
-                1
             }
-            Op::Act { x, y, function } => {
+            &Op::Act { x, y, function } => {
                 let x = self.alias[x];
                 self.steps.push(Step::Act { x, y, function });
-                1
             }
             Op::MaxPool {
                 x,
@@ -222,123 +207,69 @@ impl Folder<'_> {
                 channels,
                 windows,
             } => {
-                let max = matches!(self.graph.ops[index], Op::MaxPool { .. });
-                let x = self.alias[x];
+                let max = matches!(self.ops.ops[index], Op::MaxPool { .. });
                 self.steps.push(Step::Pool {
-                    x,
-                    y,
-                    channels,
-                    windows,
+                    x: self.alias[*x],
+                    y: *y,
+                    channels: *channels,
+                    windows: *windows,
                     max,
                 });
-                1
             }
-            Op::Add { a, b, y } => {
+            &Op::Add { a, b, y } => {
                 let (a, b) = (self.alias[a], self.alias[b]);
                 self.steps.push(Step::Sum { a, b, y });
-                1
             }
-            Op::Dropout { x, y, .. } => {
-                self.alias[y] = self.alias[x];
-                1
-            }
-        }
-    }
-
-    /// A normalisation as `x * factor + offset`.
-    fn factors(&self, scale: usize, shift: usize, moving: usize, eps: f32) -> (Vec<f32>, Vec<f32>) {
-        let (mean, variance) = (&self.moving[moving], &self.moving[moving + 1]);
-        let gamma = self.part(scale).iter().zip(variance);
-        let factor: Vec<f32> = gamma.map(|(g, v)| g / (v + eps).sqrt()).collect();
-        let beta = self.part(shift).iter().zip(mean).zip(&factor);
-        let offset = beta.map(|((b, m), f)| b - m * f).collect();
-        (factor, offset)
-    }
-
-    fn conv(
-        &mut self,
-        index: usize,
-        x: Value,
-        y: Value,
-        conv: Conv,
-        weight: usize,
-        bias: Option<usize>,
-    ) -> usize {
-        let mut weights = self.part(weight).to_vec();
-        let mut offsets = bias.map(|bias| self.part(bias).to_vec());
-        let (mut y, mut relu, mut swallowed) = (y, false, 1);
-        let mut added = None;
-        let alone = |folder: &Self, value: Value| folder.uses[value] == 1;
-        if let Some(&Op::Norm {
-            x: from,
-            y: to,
-            side,
-            relu: clipped,
-            scale,
-            shift,
-            moving,
-            eps,
-            ..
-        }) = self.graph.ops.get(index + swallowed)
-            && from == y
-            && alone(self, y)
-        {
-            let (factor, offset) = self.factors(scale, shift, moving, eps);
-            let panels = conv.panels();
-            for row in 0..conv.taps() {
-                for (o, factor) in factor.iter().enumerate() {
-                    weights[panels.at(row, o)] *= factor;
+            Op::Image(op) => {
+                let slots = op.slots.iter().map(|&slot| self.keep_slot(slot));
+                let mut tensors: Vec<usize> = slots.collect();
+                for &buffer in &op.buffers {
+                    tensors.push(self.keep(self.buffers[buffer].clone()));
                 }
+                self.steps.push(Step::Image {
+                    inputs: op.inputs.iter().map(|&x| self.alias[x]).collect(),
+                    y: op.y,
+                    kernel: op.kernel.clone(),
+                    tensors,
+                });
             }
-            let old = offsets.unwrap_or_else(|| vec![0.0; offset.len()]);
-            let folded = old.iter().zip(&factor).zip(&offset);
-            offsets = Some(folded.map(|((b, f), o)| b * f + o).collect());
-            (y, relu, added) = (to, clipped, side);
-            swallowed += 1;
+            Op::Norm(_) | Op::Dropout { .. } => unreachable!("folding leaves neither"),
         }
-        if let Some(&Op::Act {
-            x: from,
-            y: to,
-            function: Activation::Relu,
-        }) = self.graph.ops.get(index + swallowed)
-            && from == y
-            && alone(self, y)
-            && added.is_none()
-        {
-            (y, relu) = (to, true);
-            swallowed += 1;
-        }
+    }
+
+    fn conv(&mut self, index: usize, op: &ConvOp) {
+        let (x, conv, mut relu) = (self.alias[op.x], &op.conv, op.relu);
         let mut after = None;
-        if let Some(side) = added {
+        if let Some(side) = op.side {
             let source = self.alias[side];
             // The sum may grow where the other branch lies if no one reads that later.
-            let read_later = self.graph.ops[index + swallowed..].iter().any(|op| {
-                op.inputs()
-                    .iter()
-                    .any(|&v| self.alias[v] == source && v != y)
+            let read_later = self.ops.ops[index + 1..].iter().any(|later| {
+                let mut inputs = later.inputs().into_iter();
+                inputs.any(|v| self.alias[v] == source && v != op.y)
             });
-            if read_later || source == 0 {
+            if read_later || source == 0 || self.alias[self.ops.output] == source {
                 after = Some((source, relu));
                 relu = false;
             } else {
-                self.alias[y] = source;
+                self.alias[op.y] = source;
             }
         }
-        let accumulate = added.is_some() && after.is_none();
-        let (x, y) = (self.alias[x], self.alias[y]);
+        let accumulate = op.side.is_some() && after.is_none();
+        let y = self.alias[op.y];
+        let weight = self.keep_slot(op.weight);
         let prepared = conv.has_winograd().then(|| {
             let mut prepared = vec![0.0; conv.prepared_len()];
             for unit in 0..conv.prepare_units() {
                 // SAFETY: one thread, and room for all weights.
-                unsafe { conv.prepare_unit(unit, &weights, prepared.as_mut_ptr()) };
+                unsafe { conv.prepare_unit(unit, &self.weights[weight], prepared.as_mut_ptr()) };
             }
             self.keep(prepared)
         });
-        let (weight, bias) = (self.keep(weights), offsets.map(|b| self.keep(b)));
+        let bias = op.bias.map(|bias| self.keep_slot(bias));
         self.steps.push(Step::Conv {
             x,
             y,
-            conv: Box::new(conv),
+            conv: Box::new(conv.clone()),
             weight,
             prepared,
             bias,
@@ -352,64 +283,40 @@ impl Folder<'_> {
                 self.steps.push(Step::Act { x: y, y, function });
             }
         }
-        swallowed
     }
 }
 
 impl InferencePlan {
-    /// A plan of `network` as it is now; `None` where there can be none: on other devices than the
-    /// CPU, and for networks with layers that plans do not know.
-    ///
-    /// # Errors
-    /// [`crate::ModelError::Tensor`] when a tensor cannot be read.
-    pub fn new(network: &Network) -> Result<Option<Self>> {
-        let model = network.resolved();
-        if !network.device().is_cpu() {
-            return Ok(None);
+    /// A plan of `graph` with these weights and buffers.
+    pub fn new(graph: &Graph, tensors: Tensors) -> Self {
+        let input = Interleave::of(graph);
+        let Folded { graph, tensors } = fold(graph, tensors);
+        let ops = Ops::of(&graph);
+        let mut flat = vec![0.0; ops.weights];
+        for slot in &ops.slots {
+            slot.pack(&tensors.parameters[slot.parameter], &mut flat);
         }
-        let Ok(graph) = Graph::new(model) else {
-            return Ok(None);
-        };
-        let mut tensors = HashMap::new();
-        for (name, var) in network.parameters().iter().chain(network.buffers()) {
-            tensors.insert(name.as_str(), var.flatten_all()?.to_vec1::<f32>()?);
-        }
-        let mut flat = vec![0.0; graph.weights];
-        for slot in &graph.slots {
-            if let Some(values) = tensors.get(slot.name.as_str()) {
-                slot.pack(values, &mut flat);
-            }
-        }
-        let moving = graph.buffers.iter();
-        let moving = moving.map(|(name, _)| tensors.remove(name.as_str()).unwrap_or_default());
-        let mut uses = vec![0; graph.values.len()];
-        uses[graph.output] += 1;
-        for value in graph.ops.iter().flat_map(Op::inputs) {
-            uses[value] += 1;
-        }
-        let mut folder = Folder {
+        let mut maker = Maker {
             flat,
-            moving: moving.collect(),
-            alias: (0..graph.values.len()).collect(),
-            uses,
+            buffers: &tensors.buffers,
+            alias: (0..ops.values.len()).collect(),
             steps: Vec::new(),
             weights: Vec::new(),
-            graph: &graph,
+            ops: &ops,
         };
-        folder.fold();
-        let Folder {
+        (0..ops.ops.len()).for_each(|index| maker.take(index));
+        let Maker {
             alias,
             steps,
             weights,
             ..
-        } = folder;
-        let input = Interleave::of(model);
-        let output = alias[graph.output];
-        Ok(Some(Self::laid_out(&graph, input, output, steps, weights)))
+        } = maker;
+        let output = alias[ops.output];
+        Self::laid_out(&ops, input, output, steps, weights)
     }
 
     fn laid_out(
-        graph: &Graph,
+        graph: &Ops,
         input: Interleave,
         output: Value,
         steps: Vec<Step>,
@@ -562,7 +469,7 @@ impl InferencePlan {
             let (body, memory) = memory.split_at_mut(sizes[0]);
             let (head, scratch) = memory.split_at_mut(sizes[1]);
             let mut scratch = scratch.chunks_exact_mut(self.scratch);
-            let Some(own) = scratch.next() else { return };
+            let own = scratch.next().expect("there is scratch for each thread");
             let body = Shared::new(self, &self.body, image, body);
             // SAFETY: the body's output is written before the first step of the head reads it.
             let bridge = unsafe {
@@ -664,7 +571,7 @@ fn head(steps: &[Step]) -> Option<(usize, Value)> {
 
 impl Part {
     fn new(
-        graph: &Graph,
+        graph: &Ops,
         steps: &[Step],
         range: Range<usize>,
         input: Value,
@@ -776,7 +683,7 @@ impl<'a> Shared<'a> {
             relu,
         } = step
         else {
-            return;
+            unreachable!("only convolutions have several shares")
         };
         let prepared = prepared.filter(|_| conv.prepared_suits_one_image());
         let all = match prepared {
@@ -906,6 +813,24 @@ impl Chunk<'_> {
                         } else {
                             pool::mean_forward(windows, channels, x, y);
                         }
+                    }
+                }
+                Step::Image {
+                    ref inputs,
+                    y,
+                    ref kernel,
+                    ref tensors,
+                } => {
+                    let tensors: Vec<&[f32]> =
+                        tensors.iter().map(|&t| weights[t].as_slice()).collect();
+                    let all: Vec<&[f32]> = inputs.iter().map(|&x| self.read(x)).collect();
+                    let to = self.plan.values[y];
+                    for (image, y) in self.write(y).chunks_exact_mut(to).enumerate() {
+                        let parts = all.iter().map(|all| {
+                            let len = all.len() / self.n;
+                            &all[image * len..][..len]
+                        });
+                        kernel.forward(&parts.collect::<Vec<_>>(), &tensors, y);
                     }
                 }
                 Step::Sum { a, b, y } => {

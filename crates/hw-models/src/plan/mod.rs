@@ -1,66 +1,81 @@
 //! Planned training and inference: all memory laid out and all work ordered before the first step.
 //!
-//! [`TrainPlan`] runs the same network as [`crate::Network`], with the same gradients up to rounding,
+//! [`TrainPlan`] runs the same graph as [`crate::Network`], with the same gradients up to rounding,
 //! on channels-last maps in memory that is allocated once. Batch normalisation, ReLU and the sum of
 //! two branches are one pass; convolution, pooling and activation of a few images at a time stay in
 //! the cache; a maximum is taken before a rising activation function, which is then applied to fewer
 //! numbers. All sums run in an order that depends on the batch size alone, so any number of threads
 //! gives the same bits.
 
-mod graph;
+mod image;
 mod infer;
 mod memory;
+mod ops;
 mod program;
 mod run;
 mod team;
 #[cfg(test)]
 mod tests;
 
-use crate::error::{ModelError, Result};
-use crate::network::Network;
-use crate::resolve::ResolvedModel;
-use candle_core::Tensor;
-use graph::Graph;
+use crate::error::Result;
+use crate::executor::Executor;
+use crate::frozen::Frozen;
+use crate::graph::{Graph, Tensors};
+use crate::loss::{LossFunction, StepResult};
 pub use infer::InferencePlan;
-use program::Compiler;
+use ops::Ops;
+use program::{Compiler, Purpose};
 use rayon::prelude::*;
 use run::Engine;
-pub use run::{LossFunction, StepResult};
 
 /// A network with the memory and the order of work for training steps on the CPU.
 pub struct TrainPlan {
+    graph: Graph,
     engine: Engine,
     input: Interleave,
     /// The images with their channels last, where they have several.
     images: Vec<f32>,
     weights: Vec<f32>,
     gradients: Vec<f32>,
-    moving: Vec<Vec<f32>>,
+    buffers: Vec<Vec<f32>>,
+    /// Measures statistics, once it is asked for.
+    statistics: Option<Box<Engine>>,
+    batch: usize,
 }
 
 impl TrainPlan {
-    /// Plans training of `model` with batches of up to `batch` images; `None` if it has a layer that
-    /// plans do not know (see [`TrainPlan::unknown_layer`]).
-    pub fn new(model: &ResolvedModel, batch: usize) -> Option<Self> {
-        if batch == 0 {
-            return None;
-        }
-        let mut graph = Graph::new(model).ok()?;
-        let program = Compiler::new(&mut graph, batch).compile();
-        let zeros = |len: usize| vec![0.0; len];
-        Some(Self {
-            weights: zeros(graph.weights),
-            gradients: zeros(graph.weights),
-            moving: graph.buffers.iter().map(|(_, len)| zeros(*len)).collect(),
-            input: Interleave::of(model),
-            images: Vec::new(),
-            engine: Engine::new(graph, program, batch),
-        })
+    /// Plans training of `graph` with batches of up to `batch` images, at least one; its weights are 0.
+    pub fn new(graph: &Graph, batch: usize) -> Self {
+        Self::planned(graph, batch, Purpose::Training)
     }
 
-    /// The first layer of `model` that plans do not know.
-    pub fn unknown_layer(model: &ResolvedModel) -> Option<String> {
-        Graph::new(model).err()
+    /// A plan whose steps also give the gradient of the images ([`Self::image_gradient`]).
+    pub fn with_image_gradient(graph: &Graph, batch: usize) -> Self {
+        Self::planned(graph, batch, Purpose::InputGradients)
+    }
+
+    /// A plan with these weights and buffers.
+    pub fn with_tensors(graph: &Graph, tensors: &Tensors, batch: usize) -> Self {
+        let mut plan = Self::new(graph, batch);
+        plan.set(tensors);
+        plan
+    }
+
+    fn planned(graph: &Graph, batch: usize, purpose: Purpose) -> Self {
+        let engine = engine(graph, batch, purpose);
+        let zeros = |len: usize| vec![0.0; len];
+        let ops = &engine.graph;
+        Self {
+            weights: zeros(ops.weights),
+            gradients: zeros(ops.weights),
+            buffers: ops.buffers.iter().map(|(_, len)| zeros(*len)).collect(),
+            input: Interleave::of(graph),
+            images: Vec::new(),
+            statistics: None,
+            graph: graph.clone(),
+            engine,
+            batch,
+        }
     }
 
     /// Floats of flat memory: all trainable tensors, in an order and layout of the plan's own.
@@ -78,117 +93,129 @@ impl TrainPlan {
         self.engine.bytes()
     }
 
-    /// The weights in flat memory.
-    pub fn weights(&self) -> &[f32] {
-        &self.weights
+    /// Takes weights and buffers in the file format's layout.
+    pub fn set(&mut self, tensors: &Tensors) {
+        self.weights = self.pack_by(&|index| Some(&tensors.parameters[index]));
+        self.buffers.clone_from(&tensors.buffers);
     }
 
-    /// The weights, to be changed, and the last step's gradients, both flat. Numbers that belong to
-    /// no weight are 0 in both.
-    pub fn update(&mut self) -> (&mut [f32], &[f32]) {
-        (&mut self.weights, &self.gradients)
+    /// The gradients of the last step, in the order of [`Graph::parameters`] and the file format's layout.
+    pub fn gradients(&self) -> Vec<Vec<f32>> {
+        self.unpack(&self.gradients)
     }
 
-    /// One tensor for each trainable one, in the file format's order and shape, as flat memory.
-    /// Tensors that `values` does not know are left at 0.
-    pub fn pack<'a>(&self, values: impl Fn(&str) -> Option<&'a [f32]>) -> Vec<f32> {
+    /// The gradient of the images of the last step, `[n, c, h, w]` in a row, where the plan is for it.
+    pub fn image_gradient(&self, n: usize) -> Option<Vec<f32>> {
+        let gradient = self.engine.image_gradient(n)?;
+        Some(self.input.back(gradient))
+    }
+
+    /// For each slot of the plan, its parameter of the graph.
+    fn parameters(&self) -> impl Iterator<Item = (usize, &ops::Slot)> {
+        self.engine.graph.slots.iter().map(|slot| (slot.parameter, slot))
+    }
+
+    fn pack_by<'a>(&self, values: &dyn Fn(usize) -> Option<&'a Vec<f32>>) -> Vec<f32> {
         let mut flat = vec![0.0; self.len()];
-        for slot in &self.engine.graph.slots {
-            if let Some(values) = values(&slot.name) {
+        for (index, slot) in self.parameters() {
+            if let Some(values) = values(index) {
                 slot.pack(values, &mut flat);
             }
         }
         flat
     }
+}
 
-    /// The tensors in flat memory, by name, in the file format's layout.
-    pub fn unpack(&self, flat: &[f32]) -> Vec<(String, Vec<f32>)> {
-        let slots = self.engine.graph.slots.iter();
-        slots
-            .map(|slot| (slot.name.clone(), slot.unpack(flat)))
-            .collect()
+/// Memory and instructions for a purpose.
+fn engine(graph: &Graph, batch: usize, purpose: Purpose) -> Engine {
+    let mut ops = Ops::of(&graph.fused());
+    let program = Compiler::new(&mut ops, batch.max(1), purpose).compile();
+    Engine::new(ops, program, batch.max(1))
+}
+
+impl Executor for TrainPlan {
+    fn graph(&self) -> &Graph {
+        &self.graph
     }
 
-    /// The moving statistics, by name.
-    pub fn moving(&self) -> impl Iterator<Item = (&str, &[f32])> {
-        let names = self.engine.graph.buffers.iter();
-        let names = names.map(|(name, _)| name.as_str());
-        names.zip(self.moving.iter().map(Vec::as_slice))
-    }
-
-    /// Takes weights and moving statistics from `network`, which has the planned model.
-    ///
-    /// # Errors
-    /// [`ModelError::Tensor`] when a tensor cannot be read.
-    pub fn load(&mut self, network: &Network) -> Result<()> {
-        self.weights.fill(0.0);
-        let slots = self.engine.graph.slots.iter();
-        let known = network.parameters().iter();
-        let known: std::collections::HashMap<_, _> = known.map(|(name, var)| (name, var)).collect();
-        // One tensor at a time: a copy of all would be as large as the network.
-        for slot in slots {
-            if let Some(var) = known.get(&slot.name) {
-                let values = var.flatten_all()?.to_vec1::<f32>()?;
-                slot.pack(&values, &mut self.weights);
-            }
-        }
-        for (name, var) in network.buffers() {
-            let at = self
-                .engine
-                .graph
-                .buffers
-                .iter()
-                .position(|(n, _)| n == name);
-            if let Some(at) = at {
-                self.moving[at] = var.flatten_all()?.to_vec1::<f32>()?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives weights and moving statistics to `network`, which has the planned model.
-    ///
-    /// # Errors
-    /// [`ModelError::Layer`] when it has not.
-    pub fn store(&self, network: &Network) -> Result<()> {
-        let buffers = self.engine.graph.buffers.iter().zip(&self.moving);
-        let buffers = buffers.map(|((name, _), values)| (name.clone(), values.clone()));
-        for (name, values) in self.unpack(&self.weights).into_iter().chain(buffers) {
-            let mut all = network.parameters().iter().chain(network.buffers());
-            let Some((_, var)) = all.find(|(known, _)| *known == name) else {
-                return Err(ModelError::Layer {
-                    model: network.spec().name.clone(),
-                    layer: name,
-                    problem: "is not the planned model's".into(),
-                });
-            };
-            var.set(&Tensor::from_vec(values, var.shape(), var.device())?)?;
-        }
-        Ok(())
-    }
-
-    /// One forward and backward pass over `images` (`[n, c, h, w]`, in a row):
-    /// fills the gradients of the batch's mean loss and moves the moving statistics.
-    ///
     /// # Panics
     /// When there are no labels, more than the planned batch, or too few floats of images.
-    pub fn step(
+    fn step(
         &mut self,
         images: &[f32],
         labels: &[u32],
         dropout_seed: u64,
         loss: &dyn LossFunction,
-    ) -> StepResult {
+    ) -> Result<StepResult> {
         let images = self.input.run(images, &mut self.images);
-        self.engine.step(
+        Ok(self.engine.step(
             images,
             labels,
             dropout_seed,
             loss,
             &self.weights,
-            &mut self.moving,
+            &mut self.buffers,
             &mut self.gradients,
-        )
+        ))
+    }
+
+    fn weights(&self) -> &[f32] {
+        &self.weights
+    }
+
+    fn update(&mut self) -> (&mut [f32], &[f32]) {
+        (&mut self.weights, &self.gradients)
+    }
+
+    fn pack(&self, values: &dyn Fn(&str) -> Option<Vec<f32>>) -> Vec<f32> {
+        let mut flat = vec![0.0; self.len()];
+        for slot in &self.engine.graph.slots {
+            if let Some(values) = values(&slot.name) {
+                slot.pack(&values, &mut flat);
+            }
+        }
+        flat
+    }
+
+    fn unpack(&self, flat: &[f32]) -> Vec<Vec<f32>> {
+        let mut tensors = vec![Vec::new(); self.graph.parameters.len()];
+        for (index, slot) in self.parameters() {
+            tensors[index] = slot.unpack(flat);
+        }
+        tensors
+    }
+
+    fn buffers(&self) -> &[Vec<f32>] {
+        &self.buffers
+    }
+
+    fn load(&mut self, weights: Vec<f32>, buffers: Vec<Vec<f32>>) {
+        assert_eq!(weights.len(), self.weights.len(), "weights of another plan");
+        (self.weights, self.buffers) = (weights, buffers);
+    }
+
+    fn statistics(&mut self, images: &[f32], weights: &[f32]) -> Result<Vec<Vec<f32>>> {
+        let (graph, batch) = (&self.graph, self.batch);
+        let measure = self.statistics.get_or_insert_with(|| {
+            Box::new(engine(&graph.for_statistics(), batch, Purpose::Statistics))
+        });
+        // A moving average of one batch that starts at 0 is that batch's.
+        let mut buffers = self.buffers.clone();
+        for node in &self.graph.nodes {
+            if let crate::graph::Op::Norm { mean, .. } = node.op {
+                buffers[mean..mean + 2].iter_mut().for_each(|b| b.fill(0.0));
+            }
+        }
+        let images = self.input.run(images, &mut self.images);
+        let n = images.len() / self.input.len();
+        let no_loss = |_: &[f32], _: u32, _: &mut [f32]| 0.0;
+        let labels = vec![0; n];
+        measure.step(images, &labels, 0, &no_loss, weights, &mut buffers, &mut []);
+        Ok(buffers)
+    }
+
+    fn freeze(&self, weights: &[f32], buffers: &[Vec<f32>]) -> Result<Frozen> {
+        Ok(Frozen::planned(&self.graph, self.tensors(weights, buffers)))
     }
 }
 
@@ -200,12 +227,28 @@ struct Interleave {
 }
 
 impl Interleave {
-    fn of(model: &ResolvedModel) -> Self {
-        let [channels, height, width] = model.spec.input;
+    fn of(graph: &Graph) -> Self {
+        let [channels, height, width] = graph.spec.input;
         Self {
             channels,
             pixels: height * width,
         }
+    }
+
+    /// Floats of one image.
+    fn len(&self) -> usize {
+        self.channels * self.pixels
+    }
+
+    /// `images` with their channels last as `[n, c, h, w]`.
+    fn back(&self, images: &[f32]) -> Vec<f32> {
+        let mut first = Vec::with_capacity(images.len());
+        for image in images.chunks_exact(self.len()) {
+            for channel in 0..self.channels {
+                first.extend(image[channel..].iter().step_by(self.channels));
+            }
+        }
+        first
     }
 
     /// `images` (`[n, c, h, w]`) with their channels last, in `space` if that is another order.
@@ -225,19 +268,4 @@ impl Interleave {
         });
         space
     }
-}
-
-/// Softmax cross-entropy: `-log p[label]`, with gradient `p - onehot(label)`.
-pub fn cross_entropy(logits: &[f32], label: u32, gradient: &mut [f32]) -> f32 {
-    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut sum = 0.0f32;
-    for (g, x) in gradient.iter_mut().zip(logits) {
-        *g = (x - highest).exp();
-        sum += *g;
-    }
-    let share = 1.0 / sum;
-    gradient.iter_mut().for_each(|g| *g *= share);
-    let label = label as usize;
-    gradient[label] -= 1.0;
-    sum.ln() - (logits[label] - highest)
 }

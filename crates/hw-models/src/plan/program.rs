@@ -6,9 +6,10 @@
 //! instruction to the next; or one instruction cut into tasks; or a few numbers combined by one
 //! thread. The number of lanes depends on the batch alone, and so do all sums' orders.
 
-use super::graph::{Graph, Op, Value};
+use super::ops::{ConvOp, ImageStep, NormOp, Op, Ops, Value};
 use hw_kernels::nhwc::{Conv, InputGradient};
 use hw_kernels::{Activation, Windows};
+use std::sync::Arc;
 
 /// Most lanes of a batch.
 pub(super) const LANES: usize = 8;
@@ -26,19 +27,38 @@ pub(super) fn lanes(n: usize) -> usize {
     (n / IMAGES_A_LANE).clamp(1, LANES)
 }
 
+/// Heavy work, for a lane's chunk or, cut into tasks, for the whole batch.
+#[derive(Debug)]
+pub(super) enum Task {
+    Conv {
+        op: Arc<ConvOp>,
+        /// Where its prepared weights start, if it wants some.
+        prepared: Option<usize>,
+    },
+    /// The gradient of a convolution's weights, summed by lane or over the batch.
+    WeightGradient {
+        op: Arc<ConvOp>,
+        dy: Value,
+    },
+    InputGradient {
+        back: usize,
+        dy: Value,
+        dx: Value,
+        accumulate: bool,
+    },
+}
+
 /// One thing to do for the images of a chunk.
 #[derive(Debug)]
 pub(super) enum Step {
-    Conv {
-        op: usize,
-    },
+    Task(Task),
     /// Moments of a normalisation's input.
     NormMoments {
         norm: usize,
         x: Value,
     },
     NormApply {
-        op: usize,
+        op: Arc<NormOp>,
         norm: usize,
     },
     Act {
@@ -74,29 +94,28 @@ pub(super) enum Step {
         logits: Value,
         gradient: Value,
     },
-    /// The gradient of a convolution's weights, summed by lane.
-    WeightGradient {
-        op: usize,
+    /// An operation that treats each image alone.
+    Image {
+        op: Arc<ImageStep>,
+    },
+    /// Overwrites `dx`, one for each input, and adds to the lane's sums of the parameters.
+    ImageGradient {
+        op: Arc<ImageStep>,
         dy: Value,
+        dx: Vec<Value>,
     },
     BiasGradient {
         slot: usize,
         dy: Value,
     },
-    InputGradient {
-        back: usize,
-        dy: Value,
-        dx: Value,
-        accumulate: bool,
-    },
     /// Masks the gradient if there was a ReLU, and sums what batch normalisation needs.
     NormSums {
-        op: usize,
+        op: Arc<NormOp>,
         norm: usize,
         g: Value,
     },
     NormGradient {
-        op: usize,
+        op: Arc<NormOp>,
         norm: usize,
         g: Value,
         dx: Value,
@@ -128,6 +147,11 @@ pub(super) enum Step {
         dy: Value,
         dx: Value,
     },
+    /// `to = from`.
+    Copy {
+        from: Value,
+        to: Value,
+    },
     /// `to += from`.
     AddTo {
         from: Value,
@@ -140,20 +164,20 @@ pub(super) enum Step {
 pub(super) enum Phase {
     /// Every lane alone, all steps for one chunk of images after the other.
     Lanes(Vec<Step>),
-    /// One step for all images, cut into tasks.
-    Tasks(Step),
+    /// One thing for all images, cut into tasks.
+    Tasks(Task),
     /// Weights transposed for the backward pass, and prepared for the forward pass.
     Transpose,
     /// A normalisation's statistics from its lanes' moments.
-    NormStatistics { op: usize, norm: usize },
+    NormStatistics { op: Arc<NormOp>, norm: usize },
     /// A normalisation's factors from its lanes' sums.
-    NormFactors { op: usize, norm: usize },
+    NormFactors { op: Arc<NormOp>, norm: usize },
 }
 
 /// The gradient of one convolution's input.
 #[derive(Debug)]
 pub(super) struct Back {
-    pub(super) op: usize,
+    pub(super) op: Arc<ConvOp>,
     pub(super) gradient: InputGradient,
     /// Where its transposed weights start.
     pub(super) start: usize,
@@ -164,8 +188,8 @@ pub(super) struct Back {
 pub(super) struct Program {
     pub(super) phases: Vec<Phase>,
     pub(super) backs: Vec<Back>,
-    /// For each operation, where its prepared weights start, if it is a convolution that wants some.
-    pub(super) prepared: Vec<Option<usize>>,
+    /// The convolutions that want prepared weights, and where those start.
+    pub(super) prepared: Vec<(Arc<ConvOp>, usize)>,
     /// Floats of all transposed and prepared weights.
     pub(super) transposed: usize,
     /// Channels of each normalisation.
@@ -176,12 +200,24 @@ pub(super) struct Program {
     pub(super) lane_slots: Vec<Option<usize>>,
     /// Floats of a lane's sums.
     pub(super) lane_len: usize,
-    pub(super) logits: Value,
+    /// The gradient of the images, where it is asked for.
+    pub(super) image_gradient: Option<Value>,
+}
+
+/// What a program is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Gradients of the weights.
+    Training,
+    /// Those of the images too.
+    InputGradients,
+    /// The forward pass of training alone, for the statistics of batch normalization.
+    Statistics,
 }
 
 /// Writes a program; holds what gradients are known so far.
 pub(super) struct Compiler<'a> {
-    graph: &'a mut Graph,
+    graph: &'a mut Ops,
     program: Program,
     batch: usize,
     /// For each value of the forward pass, the value that holds its gradient.
@@ -190,14 +226,14 @@ pub(super) struct Compiler<'a> {
     holders: Vec<usize>,
     norm_of: Vec<usize>,
     winners_of: Vec<usize>,
+    purpose: Purpose,
 }
 
 impl<'a> Compiler<'a> {
-    pub(super) fn new(graph: &'a mut Graph, batch: usize) -> Self {
+    pub(super) fn new(graph: &'a mut Ops, batch: usize, purpose: Purpose) -> Self {
         let values = graph.values.len();
         let program = Program {
             lane_slots: vec![None; graph.slots.len()],
-            prepared: vec![None; graph.ops.len()],
             ..Program::default()
         };
         let ops = graph.ops.len();
@@ -209,6 +245,7 @@ impl<'a> Compiler<'a> {
             holders: vec![0; values],
             norm_of: vec![0; ops],
             winners_of: vec![0; ops],
+            purpose,
         }
     }
 
@@ -216,13 +253,22 @@ impl<'a> Compiler<'a> {
         for op in 0..self.graph.ops.len() {
             self.forward(op);
         }
-        self.program.logits = self.graph.output;
+        if self.purpose == Purpose::Statistics {
+            return self.finish();
+        }
         let gradient = self.new_gradient(self.graph.output);
         let logits = self.graph.output;
         self.lane(Step::Loss { logits, gradient });
         for op in (0..self.graph.ops.len()).rev() {
             self.backward(op);
         }
+        if self.purpose == Purpose::InputGradients {
+            self.program.image_gradient = self.gradients[0];
+        }
+        self.finish()
+    }
+
+    fn finish(mut self) -> Program {
         if self.program.transposed > 0 {
             self.program.phases.insert(0, Phase::Transpose);
         }
@@ -237,29 +283,39 @@ impl<'a> Compiler<'a> {
         }
     }
 
+    /// Appends a task for each lane alone, or for all threads together.
+    fn task(&mut self, task: Task, together: bool) {
+        match together {
+            true => self.program.phases.push(Phase::Tasks(task)),
+            false => self.lane(Step::Task(task)),
+        }
+    }
+
     fn forward(&mut self, index: usize) {
         match self.graph.ops[index].clone() {
-            Op::Conv { conv, .. } => {
-                if conv.has_winograd() {
-                    self.program.prepared[index] = Some(self.program.transposed);
+            Op::Conv(op) => {
+                let conv = &op.conv;
+                let prepared = conv.has_winograd().then(|| {
+                    let start = self.program.transposed;
+                    self.program.prepared.push((Arc::clone(&op), start));
                     self.program.transposed += conv.prepared_len().next_multiple_of(16);
-                }
-                let step = Step::Conv { op: index };
-                if self.is_shared(&conv, conv.panels().len()) {
-                    self.program.phases.push(Phase::Tasks(step));
-                } else {
-                    self.lane(step);
-                }
+                    start
+                });
+                let shared = self.is_shared(conv, conv.panels().len());
+                let task = Task::Conv { op, prepared };
+                self.task(task, shared);
             }
-            Op::Norm { x, scale, .. } => {
+            Op::Norm(op) => {
                 let norm = self.program.norms.len();
                 self.norm_of[index] = norm;
-                self.program.norms.push(self.graph.slots[scale].len);
-                self.lane(Step::NormMoments { norm, x });
-                self.program
-                    .phases
-                    .push(Phase::NormStatistics { op: index, norm });
-                self.lane(Step::NormApply { op: index, norm });
+                self.program.norms.push(self.graph.slots[op.scale].len);
+                self.lane(Step::NormMoments { norm, x: op.x });
+                let statistics = Phase::NormStatistics {
+                    op: Arc::clone(&op),
+                    norm,
+                };
+                self.program.phases.push(statistics);
+                self.lane(Step::NormApply { op, norm });
             }
             Op::Act { x, y, function } => self.lane(Step::Act { x, y, function }),
             Op::MaxPool {
@@ -297,6 +353,8 @@ impl<'a> Compiler<'a> {
                 rate,
                 stream: name,
             }),
+            Op::Image(op) => self.lane(Step::Image { op }),
+            Op::Affine { .. } => unreachable!("only folded graphs have them, and those are not trained"),
         }
     }
 
@@ -358,14 +416,17 @@ impl<'a> Compiler<'a> {
             return;
         };
         match op {
-            Op::Conv {
-                x,
-                conv,
-                weight,
-                bias,
-                ..
-            } => self.conv_backward(index, x, &conv, weight, bias, dy),
-            Op::Norm { x, side, .. } => self.norm_backward(index, x, side, dy),
+            Op::Conv(op) => self.conv_backward(&op, dy),
+            Op::Norm(op) => {
+                // ReLU masks its gradient where it lies; others may need it as it was.
+                let own = match op.relu && self.holders[dy] > 1 {
+                    true => self.copied(op.y, dy),
+                    false => dy,
+                };
+                self.norm_backward(&op, self.norm_of[index], own);
+                self.holders[own] -= 1;
+                return;
+            }
             Op::Act { x, y, function } => {
                 let dx = self.target(x, dy);
                 self.lane(Step::ActGradient {
@@ -430,8 +491,42 @@ impl<'a> Compiler<'a> {
                 });
                 self.settle(x, dx);
             }
+            Op::Image(op) => {
+                op.slots.iter().for_each(|&slot| self.lane_sum(slot));
+                let dx: Vec<Value> = op.inputs.iter().map(|&x| self.apart_from_all(x)).collect();
+                let inputs = op.inputs.clone();
+                self.lane(Step::ImageGradient {
+                    op,
+                    dy,
+                    dx: dx.clone(),
+                });
+                for (x, dx) in inputs.into_iter().zip(dx) {
+                    self.settle(x, dx);
+                }
+            }
+            Op::Affine { .. } => unreachable!("it has no step forwards"),
         }
         self.holders[dy] -= 1;
+    }
+
+    /// A copy of the gradient `dy` of `y`, which then holds it in place of `dy`.
+    fn copied(&mut self, y: Value, dy: Value) -> Value {
+        self.holders[dy] -= 1;
+        let own = self.new_gradient(y);
+        self.lane(Step::Copy { from: dy, to: own });
+        own
+    }
+
+    /// Memory of its own for the gradient of `x`: the place where it stays if none is known yet.
+    fn apart_from_all(&mut self, x: Value) -> Value {
+        match self.gradients[x] {
+            None => self.new_gradient(x),
+            Some(_) => {
+                let value = self.graph.value(self.graph.values[x]);
+                self.holders.push(0);
+                value
+            }
+        }
     }
 
     /// New memory for the gradient of `x`, instead of that of `dy`.
@@ -445,30 +540,25 @@ impl<'a> Compiler<'a> {
         value
     }
 
-    fn conv_backward(
-        &mut self,
-        index: usize,
-        x: Value,
-        conv: &Conv,
-        weight: usize,
-        bias: Option<usize>,
-        dy: Value,
-    ) {
-        if let Some(slot) = bias {
+    fn conv_backward(&mut self, op: &Arc<ConvOp>, dy: Value) {
+        let (x, conv) = (op.x, &op.conv);
+        if let Some(slot) = op.bias {
             self.lane_sum(slot);
             self.lane(Step::BiasGradient { slot, dy });
         }
         let len = conv.panels().len();
-        let step = Step::WeightGradient { op: index, dy };
+        let task = Task::WeightGradient {
+            op: Arc::clone(op),
+            dy,
+        };
         // What Winograd's algorithm sums is transformed once, after the whole batch.
         if len <= LANE_WEIGHTS && !self.is_shared(conv, len) && !conv.has_winograd() {
-            self.lane_sum(weight);
-            self.lane(step);
+            self.lane_sum(op.weight);
+            self.task(task, false);
         } else {
-            self.program.phases.push(Phase::Tasks(step));
+            self.task(task, true);
         }
-        // The images themselves need no gradient.
-        if x == 0 {
+        if x == 0 && self.purpose != Purpose::InputGradients {
             return;
         }
         let gradient = InputGradient::new(conv);
@@ -476,30 +566,32 @@ impl<'a> Compiler<'a> {
         let start = self.program.transposed;
         self.program.transposed += gradient.turned_len().next_multiple_of(16);
         self.program.backs.push(Back {
-            op: index,
+            op: Arc::clone(op),
             gradient,
             start,
         });
         let accumulate = self.gradients[x].is_some();
         let dx = self.gradients[x].unwrap_or_else(|| self.new_gradient(x));
-        let step = Step::InputGradient {
+        let task = Task::InputGradient {
             back,
             dy,
             dx,
             accumulate,
         };
-        if self.is_shared(conv, len) {
-            self.program.phases.push(Phase::Tasks(step));
-        } else {
-            self.lane(step);
-        }
+        self.task(task, self.is_shared(conv, len));
     }
 
-    fn norm_backward(&mut self, op: usize, x: Value, side: Option<Value>, g: Value) {
-        let norm = self.norm_of[op];
-        self.lane(Step::NormSums { op, norm, g });
-        self.program.phases.push(Phase::NormFactors { op, norm });
-        if let Some(side) = side {
+    fn norm_backward(&mut self, op: &Arc<NormOp>, norm: usize, g: Value) {
+        let (x, shared) = (op.x, || Arc::clone(op));
+        self.lane(Step::NormSums {
+            op: shared(),
+            norm,
+            g,
+        });
+        self.program
+            .phases
+            .push(Phase::NormFactors { op: shared(), norm });
+        if let Some(side) = op.side {
             match self.gradients[side] {
                 None => self.share(g, side),
                 Some(to) => self.lane(Step::AddTo { from: g, to }),
@@ -511,7 +603,7 @@ impl<'a> Compiler<'a> {
             None => self.target(x, g),
         };
         self.lane(Step::NormGradient {
-            op,
+            op: shared(),
             norm,
             g,
             dx,
@@ -527,38 +619,48 @@ impl<'a> Compiler<'a> {
     }
 }
 
+impl Task {
+    /// Every value it touches.
+    pub(super) fn values(&self) -> Vec<Value> {
+        match *self {
+            Self::Conv { ref op, .. } => [Some(op.x), Some(op.y), op.side]
+                .into_iter()
+                .flatten()
+                .collect(),
+            Self::WeightGradient { ref op, dy } => vec![op.x, dy],
+            Self::InputGradient { dy, dx, .. } => vec![dy, dx],
+        }
+    }
+}
+
 impl Step {
     /// Every value the step touches.
-    pub(super) fn values(&self, graph: &Graph) -> Vec<Value> {
+    pub(super) fn values(&self) -> Vec<Value> {
+        let some = |side: Option<Value>| side.into_iter().collect::<Vec<_>>();
         match *self {
-            Self::Conv { op } => {
-                let op = &graph.ops[op];
-                [op.inputs(), vec![op.output()]].concat()
-            }
+            Self::Task(ref task) => task.values(),
+            Self::Image { ref op } => [&op.inputs[..], &[op.y]].concat(),
+            Self::ImageGradient {
+                ref op,
+                dy,
+                ref dx,
+            } => [&op.inputs[..], &[op.y, dy], dx].concat(),
             Self::NormMoments { x, .. } => vec![x],
-            Self::NormApply { op, .. } => {
-                let op = &graph.ops[op];
-                [op.inputs(), vec![op.output()]].concat()
-            }
+            Self::NormApply { ref op, .. } => [vec![op.x, op.y], some(op.side)].concat(),
             Self::Act { x, y, .. }
             | Self::MaxPool { x, y, .. }
             | Self::MeanPool { x, y, .. }
             | Self::Dropout { x, y, .. } => vec![x, y],
             Self::Sum { a, b, y } => vec![a, b, y],
             Self::Loss { logits, gradient } => vec![logits, gradient],
-            Self::WeightGradient { op, dy } => [graph.ops[op].inputs(), vec![dy]].concat(),
             Self::BiasGradient { dy, .. } => vec![dy],
-            Self::InputGradient { dy, dx, .. }
-            | Self::MaxPoolGradient { dy, dx, .. }
+            Self::MaxPoolGradient { dy, dx, .. }
             | Self::MeanPoolGradient { dy, dx, .. }
             | Self::DropoutGradient { dy, dx, .. } => vec![dy, dx],
-            Self::NormSums { op, g, .. } => {
-                let op = &graph.ops[op];
-                vec![op.inputs()[0], op.output(), g]
-            }
-            Self::NormGradient { op, g, dx, .. } => vec![graph.ops[op].inputs()[0], g, dx],
+            Self::NormSums { ref op, g, .. } => vec![op.x, op.y, g],
+            Self::NormGradient { ref op, g, dx, .. } => vec![op.x, g, dx],
             Self::ActGradient { x, y, dy, dx, .. } => vec![x, y, dy, dx],
-            Self::AddTo { from, to } => vec![from, to],
+            Self::AddTo { from, to } | Self::Copy { from, to } => vec![from, to],
         }
     }
 }

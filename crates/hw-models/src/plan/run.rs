@@ -1,15 +1,17 @@
 //! One training step over a batch.
 
-use super::graph::{Graph, Op, Slot, Value};
+use super::ops::{ConvOp, ImageStep, NormOp, Op, Ops, Slot, Value};
 use super::memory::{Block, place};
-use super::program::{Back, Phase, Program, Step, lanes};
+use super::program::{Back, Phase, Program, Step, Task, lanes};
 use hw_core::Rng;
+use crate::graph::Gradients;
+use crate::loss::{self, LossFunction, StepResult};
 use hw_kernels::Activation;
 use hw_kernels::cpu::{activation, dropout};
 use hw_kernels::nhwc::{Finish, norm, pool};
 use rayon::prelude::*;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Floats that a chunk of images may touch in one phase: they should stay in the second-level cache.
 const CHUNK_FLOATS: usize = 192 << 10;
@@ -23,28 +25,6 @@ const TASKS: usize = 16;
 const SLACK: usize = 64;
 /// Elements of an elementwise step at a time.
 pub(super) const PIECE: usize = 4096;
-
-/// A loss of one image: reads the logits and the label, writes the gradient of the logits, gives
-/// the loss. The batch's loss is the mean of its images'.
-pub trait LossFunction: Sync {
-    /// The loss of the batch's image number `image` and its gradient.
-    fn evaluate(&self, image: usize, logits: &[f32], label: u32, gradient: &mut [f32]) -> f32;
-}
-
-impl<F: Fn(&[f32], u32, &mut [f32]) -> f32 + Sync> LossFunction for F {
-    fn evaluate(&self, _: usize, logits: &[f32], label: u32, gradient: &mut [f32]) -> f32 {
-        self(logits, label, gradient)
-    }
-}
-
-/// What one step saw.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct StepResult {
-    /// Mean loss of the batch.
-    pub loss: f32,
-    /// Images whose largest logit is their label's.
-    pub correct: u64,
-}
 
 /// Where a value lies.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +66,7 @@ struct Norm {
 
 /// Memory and instructions for training steps of one network with batches of up to a fixed size.
 pub(super) struct Engine {
-    pub(super) graph: Graph,
+    pub(super) graph: Ops,
     pub(super) program: Program,
     batch: usize,
     places: Vec<Place>,
@@ -121,7 +101,7 @@ impl<T> Shared<T> {
 }
 
 impl Engine {
-    pub(super) fn new(graph: Graph, program: Program, batch: usize) -> Self {
+    pub(super) fn new(graph: Ops, program: Program, batch: usize) -> Self {
         let (places, chunks, arena) = lay_out(&graph, &program, batch);
         let local = chunks.iter().map(|c| c.images * c.local).max().unwrap_or(0);
         let kernel = kernel_scratch(&graph, &program);
@@ -169,7 +149,7 @@ impl Engine {
         4 * (floats + workers) + self.winners.iter().map(Vec::len).sum::<usize>()
     }
 
-    /// Runs one step: `gradients` is overwritten, `moving` moves on.
+    /// Runs one step: `gradients` is overwritten, the moving statistics in `buffers` move on.
     ///
     /// # Panics
     /// When the images are more than the plan was made for, or their floats are too few.
@@ -180,7 +160,7 @@ impl Engine {
         dropout_seed: u64,
         loss: &dyn LossFunction,
         weights: &[f32],
-        moving: &mut [Vec<f32>],
+        buffers: &mut [Vec<f32>],
         gradients: &mut [f32],
     ) -> StepResult {
         let n = labels.len();
@@ -196,16 +176,16 @@ impl Engine {
         for index in 0..self.program.phases.len() {
             match &self.program.phases[index] {
                 Phase::NormStatistics { op, norm } => {
-                    let (op, norm) = (*op, *norm);
-                    self.norm_statistics(op, norm, n, weights, moving);
+                    let (op, norm) = (Arc::clone(op), *norm);
+                    self.norm_statistics(&op, norm, n, weights, buffers);
                     continue;
                 }
                 Phase::NormFactors { op, norm } => {
-                    let (op, norm) = (*op, *norm);
-                    self.norm_factors(op, norm, n, weights, gradients);
+                    let (op, norm) = (Arc::clone(op), *norm);
+                    self.norm_factors(&op, norm, n, weights, gradients);
                     continue;
                 }
-                _ => {}
+                Phase::Lanes(_) | Phase::Tasks(_) | Phase::Transpose => {}
             }
             let run = Run {
                 graph: &self.graph,
@@ -218,6 +198,7 @@ impl Engine {
                 dropout_seed,
                 loss,
                 weights,
+                buffers,
                 gradients: Shared(gradients.as_mut_ptr()),
                 arena: Shared(self.arena.as_mut_ptr()),
                 winners: self
@@ -232,9 +213,19 @@ impl Engine {
                 workers: &self.workers,
                 results: &results,
             };
-            run.phase(&self.program.phases[index]);
+            match &self.program.phases[index] {
+                Phase::Lanes(steps) => run.lanes(steps),
+                Phase::Tasks(task) => run.tasks(task),
+                Phase::Transpose => run.transpose(),
+                Phase::NormStatistics { .. } | Phase::NormFactors { .. } => {
+                    unreachable!("one thread has done them above")
+                }
+            }
         }
         self.add_lanes(n, gradients);
+        for slot in &self.graph.slots {
+            slot.mask(gradients);
+        }
         let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
         let total: f64 = results.iter().map(|(loss, _)| loss).sum();
         StepResult {
@@ -243,28 +234,25 @@ impl Engine {
         }
     }
 
+    /// The gradient of the last step's images, channels last, where the program is for it.
+    pub(super) fn image_gradient(&self, n: usize) -> Option<&[f32]> {
+        match self.places[self.program.image_gradient?] {
+            Place::Batch(start) => Some(&self.arena[start..][..n * self.graph.values[0]]),
+            _ => None,
+        }
+    }
+
     fn norm_statistics(
         &mut self,
-        op: usize,
+        op: &NormOp,
         norm: usize,
         n: usize,
         weights: &[f32],
-        moving: &mut [Vec<f32>],
+        buffers: &mut [Vec<f32>],
     ) {
-        let Op::Norm {
-            scale: gamma,
-            shift: beta,
-            moving: first,
-            eps,
-            momentum,
-            ..
-        } = self.graph.ops[op]
-        else {
-            return;
-        };
         let (gamma, beta) = (
-            part(weights, &self.graph.slots[gamma]),
-            part(weights, &self.graph.slots[beta]),
+            part(weights, &self.graph.slots[op.scale]),
+            part(weights, &self.graph.slots[op.shift]),
         );
         let state = &mut self.norms[norm];
         let mut moments = norm::Moments::new(state.mean.len());
@@ -274,32 +262,26 @@ impl Engine {
         state.count = moments.count;
         for c in 0..moments.mean.len() {
             let (mean, variance) = (moments.mean[c], moments.spread[c] / moments.count as f32);
-            let inverse = 1.0 / (variance + eps).sqrt();
+            let inverse = 1.0 / (variance + op.eps).sqrt();
             state.mean[c] = mean;
             state.inverse[c] = inverse;
             state.scale[c] = gamma[c] * inverse;
             state.shift[c] = beta[c] - mean * state.scale[c];
-            moving[first][c] += momentum * (mean - moving[first][c]);
-            moving[first + 1][c] += momentum * (variance - moving[first + 1][c]);
+            for (buffer, new) in buffers[op.moving..].iter_mut().zip([mean, variance]) {
+                buffer[c] += op.momentum * (new - buffer[c]);
+            }
         }
     }
 
     fn norm_factors(
         &mut self,
-        op: usize,
+        op: &NormOp,
         norm: usize,
         n: usize,
         weights: &[f32],
         gradients: &mut [f32],
     ) {
-        let Op::Norm {
-            scale: gamma,
-            shift: beta,
-            ..
-        } = self.graph.ops[op]
-        else {
-            return;
-        };
+        let (gamma, beta) = (op.scale, op.shift);
         let slots = &self.graph.slots;
         let state = &mut self.norms[norm];
         let zeros = || vec![0.0; state.mean.len()];
@@ -358,7 +340,7 @@ fn part<'a>(weights: &'a [f32], slot: &Slot) -> &'a [f32] {
 }
 
 /// Places all values and cuts all phases into chunks.
-fn lay_out(graph: &Graph, program: &Program, batch: usize) -> (Vec<Place>, Vec<Chunking>, usize) {
+fn lay_out(graph: &Ops, program: &Program, batch: usize) -> (Vec<Place>, Vec<Chunking>, usize) {
     // First and last phase of each value, and whether all of them are one phase of lanes.
     let mut lives: Vec<Option<(usize, usize)>> = vec![None; graph.values.len()];
     let touch = |lives: &mut Vec<Option<(usize, usize)>>, value: Value, phase| {
@@ -369,18 +351,22 @@ fn lay_out(graph: &Graph, program: &Program, batch: usize) -> (Vec<Place>, Vec<C
     for (index, phase) in program.phases.iter().enumerate() {
         match phase {
             Phase::Lanes(steps) => {
-                for value in steps.iter().flat_map(|step| step.values(graph)) {
+                for value in steps.iter().flat_map(|step| step.values()) {
                     touch(&mut lives, value, index);
                 }
             }
-            Phase::Tasks(step) => {
-                for value in step.values(graph) {
+            Phase::Tasks(task) => {
+                for value in task.values() {
                     touch(&mut lives, value, index);
                     in_tasks[value] = true;
                 }
             }
-            _ => {}
+            Phase::Transpose | Phase::NormStatistics { .. } | Phase::NormFactors { .. } => {}
         }
+    }
+    if let Some(value) = program.image_gradient {
+        // It is read when all phases are over.
+        touch(&mut lives, value, program.phases.len());
     }
     let mut places = vec![Place::Nowhere; graph.values.len()];
     let (mut blocks, mut owners) = (Vec::new(), Vec::new());
@@ -409,11 +395,11 @@ fn lay_out(graph: &Graph, program: &Program, batch: usize) -> (Vec<Place>, Vec<C
 }
 
 /// Places what only this phase knows, and says how many images go through it at a time.
-fn chunk(graph: &Graph, steps: &[Step], places: &mut [Place], batch: usize) -> Chunking {
+fn chunk(graph: &Ops, steps: &[Step], places: &mut [Place], batch: usize) -> Chunking {
     let mut spans: Vec<(Value, usize, usize)> = Vec::new();
     let mut touched = 0;
     for (at, step) in steps.iter().enumerate() {
-        for value in step.values(graph) {
+        for value in step.values() {
             match spans.iter_mut().find(|(known, ..)| *known == value) {
                 Some((_, _, last)) => *last = at,
                 None => {
@@ -435,10 +421,10 @@ fn chunk(graph: &Graph, steps: &[Step], places: &mut [Place], batch: usize) -> C
         places[*value] = Place::Local(start);
     }
     let rows = steps.iter().filter_map(|step| {
-        let Step::Conv { op } = step else { return None };
-        let Op::Conv { conv, .. } = &graph.ops[*op] else {
+        let Step::Task(Task::Conv { op, .. }) = step else {
             return None;
         };
+        let conv = &op.conv;
         let large = conv.panels().len() > SMALL_WEIGHTS;
         let rows = ROWS.div_ceil(conv.windows.output_size());
         large.then(|| rows.max(conv.prepared_images()))
@@ -452,11 +438,11 @@ fn chunk(graph: &Graph, steps: &[Step], places: &mut [Place], batch: usize) -> C
     }
 }
 
-fn kernel_scratch(graph: &Graph, program: &Program) -> usize {
+fn kernel_scratch(graph: &Ops, program: &Program) -> usize {
     let convs = graph.ops.iter().map(|op| match op {
-        Op::Conv { conv, .. } => {
-            let forward = conv.forward_scratch().max(conv.prepared_scratch());
-            forward.max(conv.weight_scratch())
+        Op::Conv(op) => {
+            let forward = op.conv.forward_scratch().max(op.conv.prepared_scratch());
+            forward.max(op.conv.weight_scratch())
         }
         _ => 0,
     });
@@ -466,7 +452,7 @@ fn kernel_scratch(graph: &Graph, program: &Program) -> usize {
 
 /// One phase of one step, as all threads see it.
 struct Run<'a> {
-    graph: &'a Graph,
+    graph: &'a Ops,
     program: &'a Program,
     places: &'a [Place],
     chunking: Chunking,
@@ -476,6 +462,7 @@ struct Run<'a> {
     dropout_seed: u64,
     loss: &'a dyn LossFunction,
     weights: &'a [f32],
+    buffers: &'a [Vec<f32>],
     gradients: Shared<f32>,
     arena: Shared<f32>,
     winners: Vec<Shared<u8>>,
@@ -498,15 +485,6 @@ struct Chunk<'a> {
 }
 
 impl Run<'_> {
-    fn phase(&self, phase: &Phase) {
-        match phase {
-            Phase::Lanes(steps) => self.lanes(steps),
-            Phase::Tasks(step) => self.tasks(step),
-            Phase::Transpose => self.transpose(),
-            _ => {}
-        }
-    }
-
     /// This thread's memory, for `work`.
     fn with_worker<T>(&self, work: impl FnOnce(*mut f32, &mut [f32]) -> T) -> T {
         let index = rayon::current_thread_index().map_or(0, |i| i + 1);
@@ -548,28 +526,22 @@ impl Run<'_> {
         });
     }
 
-    /// All images, for a step cut into tasks.
-    fn tasks(&self, step: &Step) {
+    /// All images, cut into tasks.
+    fn tasks(&self, task: &Task) {
         // SAFETY: each task writes its own outputs, panels or blocks.
         unsafe {
-            match *step {
-                Step::Conv { op } => {
-                    let Op::Conv { ref conv, .. } = self.graph.ops[op] else {
-                        return;
-                    };
-                    let units = match self.program.prepared[op] {
+            match *task {
+                Task::Conv { ref op, prepared } => {
+                    let units = match prepared {
                         Some(_) => 1,
-                        None => conv.units(),
+                        None => op.conv.units(),
                     };
-                    self.grid(units, conv.windows.output_size(), |chunk, units| {
-                        self.conv(op, chunk, units);
+                    self.grid(units, op.conv.windows.output_size(), |chunk, units| {
+                        self.conv(op, prepared, chunk, units);
                     });
                 }
-                Step::WeightGradient { op, dy } => {
-                    let Op::Conv { ref conv, .. } = self.graph.ops[op] else {
-                        return;
-                    };
-                    let blocks = conv.weight_blocks();
+                Task::WeightGradient { ref op, dy } => {
+                    let blocks = op.conv.weight_blocks();
                     let tasks = TASKS.min(blocks);
                     self.each(tasks, |task| {
                         let range = blocks * task / tasks..blocks * (task + 1) / tasks;
@@ -578,7 +550,7 @@ impl Run<'_> {
                         });
                     });
                 }
-                Step::InputGradient {
+                Task::InputGradient {
                     back,
                     dy,
                     dx,
@@ -589,7 +561,6 @@ impl Run<'_> {
                         self.input_gradient(back, dy, dx, accumulate, chunk, units);
                     });
                 }
-                _ => {}
             }
         }
     }
@@ -630,27 +601,20 @@ impl Run<'_> {
     fn transpose(&self) {
         let backs = self.program.backs.iter().flat_map(|back| {
             let units = back.gradient.transpose_units();
-            (0..units).map(move |unit| (back.op, unit, Some(back), back.start))
+            (0..units).map(move |unit| (&back.op, unit, Some(back), back.start))
         });
-        let starts = self.program.prepared.iter().enumerate();
-        let fronts = starts.filter_map(|(op, start)| Some((op, (*start)?)));
-        let fronts = fronts.flat_map(|(op, start)| {
-            let units = match &self.graph.ops[op] {
-                Op::Conv { conv, .. } => conv.prepare_units(),
-                _ => 0,
-            };
-            (0..units).map(move |unit| (op, unit, None, start))
+        let fronts = self.program.prepared.iter().flat_map(|(op, start)| {
+            let units = op.conv.prepare_units();
+            (0..units).map(move |unit| (op, unit, None, *start))
         });
-        let run = |&(op, unit, back, start): &(usize, usize, Option<&Back>, usize)| {
-            if let Op::Conv { weight, conv, .. } = &self.graph.ops[op] {
-                let from = part(self.weights, &self.graph.slots[*weight]);
-                // SAFETY: every unit of every convolution writes its own part.
-                unsafe {
-                    let to = self.transposed.range(start, 0).as_mut_ptr();
-                    match back {
-                        Some(back) => back.gradient.transpose_unit(unit, from, to),
-                        None => conv.prepare_unit(unit, from, to),
-                    }
+        let run = |&(op, unit, back, start): &(&Arc<ConvOp>, usize, Option<&Back>, usize)| {
+            let from = part(self.weights, &self.graph.slots[op.weight]);
+            // SAFETY: every unit of every convolution writes its own part.
+            unsafe {
+                let to = self.transposed.range(start, 0).as_mut_ptr();
+                match back {
+                    Some(back) => back.gradient.transpose_unit(unit, from, to),
+                    None => op.conv.prepare_unit(unit, from, to),
                 }
             }
         };
@@ -701,7 +665,7 @@ impl Run<'_> {
 
     #[allow(clippy::mut_from_ref)] // as above
     unsafe fn lane_sum(&self, slot: usize, lane: usize) -> &mut [f32] {
-        let from = self.program.lane_slots[slot].unwrap_or_default();
+        let from = self.program.lane_slots[slot].expect("the compiler gave it a place in the lanes");
         let len = self.graph.slots[slot].len;
         // SAFETY: every lane has its own sums.
         unsafe {
@@ -718,30 +682,25 @@ impl Run<'_> {
         }
     }
 
-    unsafe fn conv(&self, op: usize, chunk: &mut Chunk<'_>, units: Range<usize>) {
-        let Op::Conv {
-            x,
-            y,
-            ref conv,
-            weight,
-            bias,
-            relu,
-        } = self.graph.ops[op]
-        else {
-            return;
-        };
-        let slots = &self.graph.slots;
+    unsafe fn conv(
+        &self,
+        op: &ConvOp,
+        prepared: Option<usize>,
+        chunk: &mut Chunk<'_>,
+        units: Range<usize>,
+    ) {
+        let (slots, conv) = (&self.graph.slots, &op.conv);
         let finish = Finish {
-            bias: bias.map(|bias| part(self.weights, &slots[bias])),
-            relu,
+            bias: op.bias.map(|bias| part(self.weights, &slots[bias])),
+            relu: op.relu,
             accumulate: false,
         };
-        let w = part(self.weights, &slots[weight]);
+        let w = part(self.weights, &slots[op.weight]);
         let images = chunk.images.len();
         // SAFETY: the caller's contract.
         unsafe {
-            let (x, y) = (self.read(x, chunk), self.at(y, chunk));
-            match self.program.prepared[op] {
+            let (x, y) = (self.read(op.x, chunk), self.at(op.y, chunk));
+            match prepared {
                 Some(start) => {
                     let prepared = self.turned(start);
                     conv.forward_prepared(x, prepared, finish, y, images, chunk.scratch);
@@ -753,31 +712,23 @@ impl Run<'_> {
 
     unsafe fn weight_gradient(
         &self,
-        op: usize,
+        op: &ConvOp,
         dy: Value,
         chunk: &mut Chunk<'_>,
         blocks: Option<Range<usize>>,
     ) {
-        let Op::Conv {
-            x,
-            ref conv,
-            weight,
-            ..
-        } = self.graph.ops[op]
-        else {
-            return;
-        };
+        let conv = &op.conv;
         let images = chunk.images.len();
         // SAFETY: the caller's contract.
         unsafe {
-            let (x, dy) = (self.read(x, chunk), self.read(dy, chunk));
+            let (x, dy) = (self.read(op.x, chunk), self.read(dy, chunk));
             let (to, add, blocks) = match blocks {
                 Some(blocks) => {
-                    let start = self.graph.slots[weight].start;
+                    let start = self.graph.slots[op.weight].start;
                     (self.gradients.0.add(start), false, blocks)
                 }
                 None => {
-                    let sums = self.lane_sum(weight, chunk.lane);
+                    let sums = self.lane_sum(op.weight, chunk.lane);
                     (sums.as_mut_ptr(), !chunk.first, 0..conv.weight_blocks())
                 }
             };
@@ -815,11 +766,7 @@ impl Run<'_> {
         // for one that is both.
         unsafe {
             match *step {
-                Step::Conv { op } => {
-                    if let Op::Conv { conv, .. } = &self.graph.ops[op] {
-                        self.conv(op, chunk, 0..conv.units());
-                    }
-                }
+                Step::Task(ref task) => self.task_of_lane(task, chunk),
                 Step::NormMoments { norm, x } => {
                     let lane = &self.norms[norm].moments[chunk.lane];
                     let mut moments = lane.lock().unwrap_or_else(PoisonError::into_inner);
@@ -828,7 +775,7 @@ impl Run<'_> {
                     }
                     moments.add_rows(self.read(x, chunk));
                 }
-                Step::NormApply { op, norm } => self.norm_apply(op, norm, chunk),
+                Step::NormApply { ref op, norm } => self.norm_apply(op, norm, chunk),
                 Step::Act { x, y, function } => {
                     let (x, y) = (self.read(x, chunk), self.write(y, chunk));
                     for (x, y) in x.chunks(PIECE).zip(y.chunks_mut(PIECE)) {
@@ -881,7 +828,12 @@ impl Run<'_> {
                     dropout::scale(x, y, first, seed, rate);
                 }
                 Step::Loss { logits, gradient } => self.loss(logits, gradient, chunk),
-                Step::WeightGradient { op, dy } => self.weight_gradient(op, dy, chunk, None),
+                Step::Image { ref op } => self.image(op, chunk),
+                Step::ImageGradient {
+                    ref op,
+                    dy,
+                    ref dx,
+                } => self.image_gradient(op, dy, dx, chunk),
                 Step::BiasGradient { slot, dy } => {
                     let sums = self.lane_sum(slot, chunk.lane);
                     if chunk.first {
@@ -889,18 +841,9 @@ impl Run<'_> {
                     }
                     norm::add_rows(self.read(dy, chunk), sums);
                 }
-                Step::InputGradient {
-                    back,
-                    dy,
-                    dx,
-                    accumulate,
-                } => {
-                    let units = self.program.backs[back].gradient.units();
-                    self.input_gradient(back, dy, dx, accumulate, chunk, 0..units);
-                }
-                Step::NormSums { op, norm, g } => self.norm_sums(op, norm, g, chunk),
+                Step::NormSums { ref op, norm, g } => self.norm_sums(op, norm, g, chunk),
                 Step::NormGradient {
-                    op,
+                    ref op,
                     norm,
                     g,
                     dx,
@@ -914,7 +857,7 @@ impl Run<'_> {
                         distance,
                         shift,
                     };
-                    let x = self.read(self.graph.ops[op].inputs()[0], chunk);
+                    let x = self.read(op.x, chunk);
                     if g == dx {
                         norm::backward_in_place(x, self.write(g, chunk), &factors);
                     } else {
@@ -973,6 +916,9 @@ impl Run<'_> {
                         dropout::scale(piece, dx, first + (i * PIECE) as u64, seed, rate);
                     }
                 }
+                Step::Copy { from, to } => {
+                    self.write(to, chunk).copy_from_slice(self.read(from, chunk));
+                }
                 Step::AddTo { from, to } => {
                     norm::add(self.read(from, chunk), self.write(to, chunk));
                 }
@@ -980,23 +926,104 @@ impl Run<'_> {
         }
     }
 
+    unsafe fn task_of_lane(&self, task: &Task, chunk: &mut Chunk<'_>) {
+        // SAFETY: the caller's contract.
+        unsafe {
+            match *task {
+                Task::Conv { ref op, prepared } => {
+                    self.conv(op, prepared, chunk, 0..op.conv.units());
+                }
+                Task::WeightGradient { ref op, dy } => self.weight_gradient(op, dy, chunk, None),
+                Task::InputGradient {
+                    back,
+                    dy,
+                    dx,
+                    accumulate,
+                } => {
+                    let units = self.program.backs[back].gradient.units();
+                    self.input_gradient(back, dy, dx, accumulate, chunk, 0..units);
+                }
+            }
+        }
+    }
+
+    /// The parameters and buffers of an operation for one image.
+    fn tensors(&self, op: &ImageStep) -> Vec<&[f32]> {
+        let slots = op.slots.iter().map(|&slot| part(self.weights, &self.graph.slots[slot]));
+        let buffers = op.buffers.iter().map(|&buffer| self.buffers[buffer].as_slice());
+        slots.chain(buffers).collect()
+    }
+
+    unsafe fn image(&self, op: &ImageStep, chunk: &mut Chunk<'_>) {
+        let tensors = self.tensors(op);
+        // SAFETY: the caller's contract; a result has memory of its own.
+        let (inputs, y) = unsafe {
+            let inputs: Vec<&[f32]> = op.inputs.iter().map(|&x| self.read(x, chunk)).collect();
+            (inputs, self.write(op.y, chunk))
+        };
+        let len = self.graph.values[op.y];
+        for (image, y) in y.chunks_exact_mut(len).enumerate() {
+            let inputs: Vec<&[f32]> = self.of_image(&op.inputs, &inputs, image);
+            op.kernel.forward(&inputs, &tensors, y);
+        }
+    }
+
+    /// One image's part of each value.
+    fn of_image<'s>(&self, values: &[Value], all: &[&'s [f32]], image: usize) -> Vec<&'s [f32]> {
+        let lens = values.iter().map(|&value| self.graph.values[value]);
+        let parts = all.iter().zip(lens);
+        parts.map(|(all, len)| &all[image * len..][..len]).collect()
+    }
+
+    unsafe fn image_gradient(
+        &self,
+        op: &ImageStep,
+        dy: Value,
+        dx: &[Value],
+        chunk: &mut Chunk<'_>,
+    ) {
+        let tensors = self.tensors(op);
+        // SAFETY: the caller's contract; the gradients of all inputs and of the result lie apart, and a lane's
+        // sums are its own.
+        let (inputs, y, dy, mut dx_all, mut sums) = unsafe {
+            let inputs: Vec<&[f32]> = op.inputs.iter().map(|&x| self.read(x, chunk)).collect();
+            let dx: Vec<&mut [f32]> = dx.iter().map(|&dx| self.write(dx, chunk)).collect();
+            let sums = op.slots.iter().map(|&slot| self.lane_sum(slot, chunk.lane));
+            let sums: Vec<&mut [f32]> = sums.collect();
+            (inputs, self.read(op.y, chunk), self.read(dy, chunk), dx, sums)
+        };
+        if chunk.first {
+            sums.iter_mut().for_each(|sum| sum.fill(0.0));
+        }
+        let len = self.graph.values[op.y];
+        for image in 0..chunk.images.len() {
+            let given = self.of_image(&op.inputs, &inputs, image);
+            let parts = dx_all.iter_mut().zip(&op.inputs);
+            let mut dx: Vec<&mut [f32]> = parts
+                .map(|(all, &x)| &mut all[image * self.graph.values[x]..][..self.graph.values[x]])
+                .collect();
+            let mut sums: Vec<&mut [f32]> = sums.iter_mut().map(|sum| &mut **sum).collect();
+            let own = image * len..(image + 1) * len;
+            let to = Gradients {
+                inputs: &mut dx,
+                parameters: &mut sums,
+            };
+            op.kernel
+                .backward(&given, &tensors, &y[own.clone()], &dy[own], to);
+        }
+    }
+
     fn stream(&self, name: &str) -> u64 {
         Rng::stream(self.dropout_seed, name, 0).next_u64()
     }
 
-    unsafe fn norm_apply(&self, op: usize, norm: usize, chunk: &mut Chunk<'_>) {
-        let Op::Norm {
-            x, y, side, relu, ..
-        } = self.graph.ops[op]
-        else {
-            return;
-        };
+    unsafe fn norm_apply(&self, op: &NormOp, norm: usize, chunk: &mut Chunk<'_>) {
         // SAFETY: the caller's contract; statistics stand still during this phase.
         unsafe {
             let state = &self.norms[norm];
-            let (x, y) = (self.read(x, chunk), self.write(y, chunk));
-            let side = side.map_or(&[][..], |side| self.read(side, chunk));
-            if relu {
+            let (x, y) = (self.read(op.x, chunk), self.write(op.y, chunk));
+            let side = op.side.map_or(&[][..], |side| self.read(side, chunk));
+            if op.relu {
                 norm::affine_relu(x, &state.scale, &state.shift, side, y);
             } else {
                 norm::affine(x, &state.scale, &state.shift, y);
@@ -1005,11 +1032,8 @@ impl Run<'_> {
         }
     }
 
-    unsafe fn norm_sums(&self, op: usize, norm: usize, g: Value, chunk: &mut Chunk<'_>) {
-        let Op::Norm { x, y, relu, .. } = self.graph.ops[op] else {
-            return;
-        };
-        let len = self.graph.values[x];
+    unsafe fn norm_sums(&self, op: &NormOp, norm: usize, g: Value, chunk: &mut Chunk<'_>) {
+        let len = self.graph.values[op.x];
         // SAFETY: the caller's contract; a lane's sums are its own.
         unsafe {
             let state = &self.norms[norm];
@@ -1021,7 +1045,7 @@ impl Run<'_> {
             if chunk.first {
                 sums.iter_mut().for_each(|sum| sum.fill(0.0));
             }
-            let (x, y) = (self.read(x, chunk), self.at(y, chunk).cast_const());
+            let (x, y) = (self.read(op.x, chunk), self.at(op.y, chunk).cast_const());
             let g = self.write(g, chunk);
             // Image by image, so that no sum grows long before it is added to another.
             let (gradient, rest) = chunk.scratch.split_at_mut(channels);
@@ -1029,7 +1053,7 @@ impl Run<'_> {
             for (i, (x, g)) in x.chunks_exact(len).zip(g.chunks_exact_mut(len)).enumerate() {
                 gradient.fill(0.0);
                 product.fill(0.0);
-                if relu {
+                if op.relu {
                     let y = std::slice::from_raw_parts(y.add(i * len), len);
                     norm::relu_backward_sums(x, y, g, mean, gradient, product);
                 } else {
@@ -1063,33 +1087,13 @@ impl Run<'_> {
     }
 
     unsafe fn loss(&self, logits: Value, gradient: Value, chunk: &mut Chunk<'_>) {
-        let classes = self.graph.values[logits];
         // SAFETY: the caller's contract.
         let (logits, gradient) = unsafe { (self.read(logits, chunk), self.write(gradient, chunk)) };
-        let share = 1.0 / self.n as f32;
-        let (mut total, mut correct) = (0.0f64, 0);
-        let rows = logits
-            .chunks_exact(classes)
-            .zip(gradient.chunks_exact_mut(classes));
-        for ((logits, gradient), image) in rows.zip(chunk.images.clone()) {
-            let label = self.labels[image];
-            total += f64::from(self.loss.evaluate(image, logits, label, gradient));
-            gradient.iter_mut().for_each(|g| *g *= share);
-            correct += u64::from(largest(logits) == label as usize);
-        }
+        let labels = &self.labels[chunk.images.clone()];
+        let place = [chunk.images.start, self.n];
+        let (total, correct) = loss::evaluate(self.loss, logits, labels, gradient, place);
         let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
         let lane = &mut results[chunk.lane];
         *lane = (lane.0 + total, lane.1 + correct);
     }
-}
-
-/// The first of the largest.
-pub(super) fn largest(logits: &[f32]) -> usize {
-    let mut best = 0;
-    for (class, value) in logits.iter().enumerate() {
-        if *value > logits[best] {
-            best = class;
-        }
-    }
-    best
 }

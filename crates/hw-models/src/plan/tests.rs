@@ -1,10 +1,14 @@
 //! The plan against the same network on candle tensors.
 
-use super::{InferencePlan, TrainPlan, cross_entropy};
-use crate::{Border, Initializer, Layer, Mode, ModelSpec, Network, zoo};
-use candle_core::{Device, Tensor};
+use super::{InferencePlan, TrainPlan};
+use crate::{
+    Border, Executor, Initializer, Layer, Mode, ModelSpec, Network, cross_entropy, zoo,
+};
+use crate::graph::Op;
+use candle_core::{Device, Tensor, Var};
 use hw_core::Rng;
-use hw_kernels::Activation;
+use hw_kernels::{Activation, Padding};
+use proptest::prelude::*;
 
 /// Largest difference of all gradients after one step, relative to the largest gradient of each
 /// tensor; and of the moving statistics.
@@ -14,14 +18,7 @@ fn compare(spec: &ModelSpec, n: usize) -> (f32, String) {
     let [c, h, w] = spec.input;
     let images: Vec<f32> = (0..n * c * h * w).map(|_| rng.uniform()).collect();
     let labels: Vec<u32> = (0..n).map(|_| rng.below(spec.classes) as u32).collect();
-    assert_eq!(
-        TrainPlan::unknown_layer(network.resolved()),
-        None,
-        "{}",
-        spec.name
-    );
-    let mut plan = TrainPlan::new(network.resolved(), n + 3).unwrap();
-    plan.load(&network).unwrap();
+    let mut plan = TrainPlan::with_tensors(network.graph(), &network.tensors().unwrap(), n + 3);
 
     let x = Tensor::from_slice(&images, (n, c, h, w), &Device::Cpu).unwrap();
     let y = Tensor::from_slice(&labels, n, &Device::Cpu).unwrap();
@@ -31,14 +28,14 @@ fn compare(spec: &ModelSpec, n: usize) -> (f32, String) {
     let loss = hw_kernels::softmax_cross_entropy(&logits, &y).unwrap();
     let gradients = loss.backward().unwrap();
 
-    let result = plan.step(&images, &labels, 5, &cross_entropy);
+    let result = plan.step(&images, &labels, 5, &cross_entropy).unwrap();
     let loss = loss.to_scalar::<f32>().unwrap();
     assert!(
         (result.loss - loss).abs() < 1e-5 * loss.max(1.0),
         "{} {loss}",
         result.loss
     );
-    let ours = plan.unpack(&plan.gradients);
+    let ours = plan.gradients();
     let mut worst = (0.0f32, String::new());
     let mut note = |a: &[f32], b: &[f32], name: &str, scale: f32| {
         assert_eq!(a.len(), b.len());
@@ -53,8 +50,7 @@ fn compare(spec: &ModelSpec, n: usize) -> (f32, String) {
     // A bias before batch normalisation has a gradient of 0 but for rounding.
     let all = gradients_scale(&network, &gradients);
     assert_eq!(ours.len(), network.parameters().len());
-    for (name, var) in network.parameters() {
-        let (_, ours) = ours.iter().find(|(known, _)| known == name).unwrap();
+    for ((name, var), ours) in network.parameters().iter().zip(&ours) {
         let theirs = gradients
             .get(var)
             .unwrap()
@@ -65,11 +61,8 @@ fn compare(spec: &ModelSpec, n: usize) -> (f32, String) {
         let scale = theirs.iter().fold(1e-2 * all, |m, v| m.max(v.abs()));
         note(ours, &theirs, name, scale);
     }
-    for (name, var) in network.buffers() {
-        let names = &plan.engine.graph.buffers;
-        let at = names.iter().position(|(known, _)| known == name).unwrap();
-        let ours = &plan.moving[at];
-        let theirs = var.to_vec1::<f32>().unwrap();
+    for ((name, var), ours) in network.buffers().iter().zip(plan.buffers()) {
+        let theirs = var.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         note(ours, &theirs, name, 1.0);
     }
     logits_agree(&network, &x, &images);
@@ -78,7 +71,7 @@ fn compare(spec: &ModelSpec, n: usize) -> (f32, String) {
 
 /// The frozen network's logits, one image at a time and all together.
 fn logits_agree(network: &Network, x: &Tensor, images: &[f32]) {
-    let plan = InferencePlan::new(network).unwrap().unwrap();
+    let plan = InferencePlan::new(network.graph(), network.tensors().unwrap());
     let logits = network.forward(x, Mode::Eval).unwrap();
     let logits = logits.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let one = images.len() / x.dim(0).unwrap();
@@ -141,7 +134,14 @@ fn strided(out: usize, kernel: usize, stride: usize, border: Border) -> Layer {
 
 #[test]
 fn a_plans_gradients_are_the_networks() {
-    for name in ["bn-cnn", "lenet5", "simple-cnn", "ann-bn", "ji-cnn"] {
+    for name in [
+        "bn-cnn",
+        "lenet5",
+        "lenet5-1998",
+        "simple-cnn",
+        "ann-bn",
+        "ji-cnn",
+    ] {
         let spec = zoo::spec(name, [1, 28, 28], 10).unwrap();
         let (off, place) = compare(&spec, 21);
         assert!(off < 2e-4, "{name}: {off} in {place}");
@@ -225,9 +225,9 @@ fn any_number_of_threads_gives_the_same_bits() {
             .build()
             .unwrap();
         pool.install(|| {
-            let mut plan = TrainPlan::new(network.resolved(), 50).unwrap();
-            plan.load(&network).unwrap();
-            let result = plan.step(&images, &labels, 1, &cross_entropy);
+            let tensors = network.tensors().unwrap();
+            let mut plan = TrainPlan::with_tensors(network.graph(), &tensors, 50);
+            let result = plan.step(&images, &labels, 1, &cross_entropy).unwrap();
             let bits: Vec<u32> = plan.gradients.iter().map(|g| g.to_bits()).collect();
             (result.loss.to_bits(), bits)
         })
@@ -247,7 +247,7 @@ fn threads_that_share_one_image_change_no_bit_of_its_logits() {
     ] {
         let spec = zoo::spec(name, [1, side, side], 10).unwrap();
         let network = Network::new(&spec, 3, &Device::Cpu).unwrap();
-        let plan = InferencePlan::new(&network).unwrap().unwrap();
+        let plan = InferencePlan::new(network.graph(), network.tensors().unwrap());
         let mut rng = Rng::stream(5, "test", 0);
         let images: Vec<f32> = (0..11 * side * side).map(|_| rng.uniform()).collect();
         let alone = |threads: usize| {
@@ -282,13 +282,151 @@ fn threads_that_share_one_image_change_no_bit_of_its_logits() {
 }
 
 #[test]
-fn plans_know_all_networks_but_two() {
-    let mut unknown = Vec::new();
-    for entry in zoo::CATALOGUE {
-        let side = if entry.name == "lenet5-1998" { 32 } else { 28 };
-        let spec = entry.spec([3, side, side], 10);
-        let Ok(model) = spec.resolve() else { continue };
-        unknown.extend(TrainPlan::unknown_layer(&model).map(|_| entry.name));
+fn a_plans_gradients_are_the_networks_through_wavelets() {
+    let settings = [("channels", "16"), ("blocks", "2"), ("levels", "2"), ("dropout", "0.3")];
+    let settings = settings.map(|(name, value)| (name.to_string(), value.to_string()));
+    let spec = zoo::spec_with("wavemix-lite", [1, 12, 12], 5, &settings.into_iter().collect());
+    let (off, place) = compare(&spec.unwrap(), 9);
+    assert!(off < 2e-3, "{off} in {place}");
+}
+
+/// Layers that fit each other, of every kind, for images `[2, 9, 7]` or what is left of them.
+fn chains() -> impl Strategy<Value = Vec<Layer>> {
+    let any_border = || {
+        let asymmetric = Padding {
+            top: 1,
+            bottom: 0,
+            left: 2,
+            right: 1,
+        };
+        prop::sample::select(vec![
+            Border::Valid,
+            Border::Same,
+            Border::Explicit(asymmetric),
+        ])
+    };
+    let window = || (1usize..4, 1usize..4, 1usize..3, any_border());
+    let function = || prop::sample::select(Activation::ALL.to_vec());
+    let maps = prop_oneof![
+        (1usize..6, window(), any::<bool>()).prop_map(|(out, (rows, columns, step, padding), bias)| {
+            Layer::Conv {
+                out,
+                kernel: [rows, columns],
+                stride: [step, 1],
+                padding,
+                bias,
+                connections: None,
+            }
+        }),
+        window().prop_map(|(rows, columns, step, padding)| Layer::MaxPool {
+            kernel: [rows, columns],
+            stride: [step, step],
+            padding,
+        }),
+        window().prop_map(|(rows, columns, step, padding)| Layer::AvgPool {
+            kernel: [rows, columns],
+            stride: [step, step],
+            padding,
+        }),
+        Just(norm()),
+        function().prop_map(Layer::activation),
+        Just(Layer::Dropout { rate: 0.4 }),
+        Just(Layer::Subsample { kernel: 2 }),
+        any::<bool>().prop_map(|low_only| Layer::Haar { low_only }),
+        (1usize..4, 0usize..2).prop_map(|(out, padding)| Layer::ConvTranspose {
+            out,
+            kernel: 3,
+            stride: 2,
+            padding,
+        }),
+        any_border().prop_map(|border| Layer::Pad {
+            padding: border.resolve([9, 7], [3, 3], [1, 1]),
+        }),
+    ];
+    let branch = prop::collection::vec(maps, 0..4);
+    let joined = (branch.clone(), any::<bool>()).prop_map(|(body, concat)| {
+        // A copy of the same branch ends in the same shape.
+        let second = body.clone();
+        match concat {
+            true => vec![Layer::Concat {
+                first: body,
+                second,
+            }],
+            false => vec![Layer::Residual {
+                body,
+                shortcut: second,
+            }],
+        }
+    });
+    let identity = Just(vec![Layer::Residual {
+        body: vec![norm(), Layer::activation(Activation::Relu)],
+        shortcut: vec![],
+    }]);
+    let part = prop_oneof![branch, joined, identity];
+    prop::collection::vec(part, 1..4).prop_map(|parts| parts.concat())
+}
+
+/// What may come between maps and logits.
+fn ends() -> impl Strategy<Value = Vec<Layer>> {
+    let order = vec![Layer::Flatten, norm(), Layer::activation(Activation::Tanh)];
+    let choices = vec![
+        vec![Layer::GlobalAvgPool],
+        vec![Layer::Flatten],
+        vec![Layer::Flatten, Layer::Dropout { rate: 0.2 }],
+        order,
+    ];
+    prop::sample::select(choices)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn both_executors_agree_on_any_network(
+        maps in chains(), end in ends(), channels in 1usize..3, n in 2usize..6,
+    ) {
+        let layers = [maps, end, vec![Layer::dense(5)]].concat();
+        let spec = ModelSpec {
+            input: [channels, 9, 7],
+            ..small("random", layers)
+        };
+        // Some do not fit: padding wider than a window, or nothing left of the map.
+        if let Ok(graph) = spec.lower() {
+            let pools = graph.nodes.iter().any(|node| match &node.op {
+                Op::MaxPool(w) | Op::MeanPool(w) => {
+                    let p = w.padding;
+                    p.top.max(p.bottom) >= w.kernel[0] || p.left.max(p.right) >= w.kernel[1]
+                }
+                _ => false,
+            });
+            if !pools {
+                let (off, place) = compare(&spec, n);
+                prop_assert!(off < 2e-3, "{} in {}", off, place);
+            }
+        }
     }
-    assert_eq!(unknown, ["lenet5-1998", "wavemix-lite"]);
+}
+
+#[test]
+fn the_gradient_of_the_images_is_the_networks() {
+    let spec = zoo::spec("lenet5", [3, 28, 28], 10).unwrap();
+    let network = Network::new(&spec, 7, &Device::Cpu).unwrap();
+    let tensors = network.tensors().unwrap();
+    let mut plan = TrainPlan::with_image_gradient(network.graph(), 4);
+    plan.set(&tensors);
+    let mut rng = Rng::stream(9, "test", 0);
+    let images: Vec<f32> = (0..3 * 3 * 784).map(|_| rng.uniform()).collect();
+    plan.step(&images, &[1, 2, 3], 5, &cross_entropy).unwrap();
+    let ours = plan.image_gradient(3).unwrap();
+    let x = Var::from_slice(&images, (3, 3, 28, 28), &Device::Cpu).unwrap();
+    let logits = network.forward(&x, Mode::Train { dropout_seed: 5 }).unwrap();
+    let y = Tensor::new(&[1u32, 2, 3], &Device::Cpu).unwrap();
+    let loss = hw_kernels::softmax_cross_entropy(&logits, &y).unwrap();
+    let gradients = loss.backward().unwrap();
+    let theirs = gradients.get(&x).unwrap().flatten_all().unwrap();
+    let theirs = theirs.to_vec1::<f32>().unwrap();
+    let scale = theirs.iter().fold(0f32, |m, v| m.max(v.abs()));
+    for (a, b) in ours.iter().zip(&theirs) {
+        assert!((a - b).abs() < 1e-5 * scale, "{a} {b}");
+    }
 }

@@ -72,7 +72,7 @@ mod tests {
         let paper = network(&[]);
         let expected = ["conv", "act", "pool", "flatten", "fc", "bn", "act", "fc"];
         assert_eq!(kinds(&paper), expected);
-        assert_eq!(paper.resolve().unwrap().parameter_count(), 434_090);
+        assert_eq!(paper.lower().unwrap().parameter_count(), 434_090);
         let spelled_out = network(&[("batch_norm", "true"), ("dropout", "0")]);
         assert_eq!(paper, spelled_out);
     }
@@ -83,7 +83,7 @@ mod tests {
         let expected = ["conv", "act", "pool", "flatten", "fc", "act", "fc"];
         assert_eq!(kinds(&without), expected);
         // A scale and a shift for each of 100 units.
-        assert_eq!(without.resolve().unwrap().parameter_count(), 434_090 - 200);
+        assert_eq!(without.lower().unwrap().parameter_count(), 434_090 - 200);
         assert_eq!(without.init, network(&[]).init);
     }
 

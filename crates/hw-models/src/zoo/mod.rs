@@ -92,7 +92,7 @@ impl Entry {
     }
 
     /// The network for images of `input` (channels, height, width) and `classes` classes. The spec
-    /// is not checked yet; [`ModelSpec::resolve`] does that.
+    /// is not checked yet; [`ModelSpec::lower`] does that.
     pub fn spec(&self, input: [usize; 3], classes: usize) -> ModelSpec {
         match self.build {
             Build::Fixed(spec) => spec(input, classes),
@@ -235,10 +235,10 @@ pub fn find(name: &str) -> Result<&'static Entry> {
 /// The named network for images of `input` (channels, height, width) and `classes` classes.
 ///
 /// # Errors
-/// [`ModelError::UnknownModel`], or as [`ModelSpec::resolve`] when the images do not fit it.
+/// [`ModelError::UnknownModel`], or as [`ModelSpec::lower`] when the images do not fit it.
 pub fn spec(name: &str, input: [usize; 3], classes: usize) -> Result<ModelSpec> {
     let spec = find(name)?.spec(input, classes);
-    spec.resolve()?;
+    spec.lower()?;
     Ok(spec)
 }
 
@@ -253,6 +253,6 @@ pub fn spec_with(
     values: &Settings,
 ) -> Result<ModelSpec> {
     let spec = find(name)?.spec_with(input, classes, values)?;
-    spec.resolve()?;
+    spec.lower()?;
     Ok(spec)
 }

@@ -1,12 +1,14 @@
 //! Exponential moving average of the weights (Polyak & Juditsky 1992; Tarvainen & Valpola 2017): often
 //! better than the last weights, and what is scored and kept when it is on.
 
+use crate::checkpoint::Numbers;
 use crate::choice::Choice;
-use crate::error::Result;
-use candle_core::Var;
+use crate::learner::{Scored, Taking};
 use hw_kernels::optim;
-use hw_models::Network;
-use std::collections::BTreeMap;
+use hw_models::Executor;
+
+/// What the names of averages begin with in a checkpoint.
+pub(crate) const PREFIX: &str = "average.";
 
 /// The ways to average; the value is the decay that suits most runs.
 pub const AVERAGES: [Choice<f32>; 1] = [Choice {
@@ -16,88 +18,74 @@ pub const AVERAGES: [Choice<f32>; 1] = [Choice {
     value: 0.999,
 }];
 
-/// The averages of all tensors of a network, its moving statistics included.
-#[derive(Debug)]
-pub struct Averages {
+/// The averages of all tensors of a network, its moving statistics included, in its executor's memory.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Averages {
     decay: f32,
-    values: Vec<Vec<f32>>,
-}
-
-fn tensors(network: &Network) -> impl Iterator<Item = &(String, Var)> {
-    network.parameters().iter().chain(network.buffers())
+    weights: Vec<f32>,
+    buffers: Vec<Vec<f32>>,
 }
 
 impl Averages {
     /// Averages that start at the network's weights.
-    ///
-    /// # Errors
-    /// [`crate::TrainError::Tensor`] when a tensor cannot be read.
-    pub fn new(decay: f32, network: &Network) -> Result<Self> {
-        let values: Result<_> = tensors(network).map(|(_, var)| numbers(var)).collect();
-        let values = values?;
-        Ok(Self { decay, values })
-    }
-
-    /// How much of itself an average keeps in a step, once it has forgotten its start.
-    pub fn decay(&self) -> f32 {
-        self.decay
+    pub(crate) fn new(decay: f32, executor: &dyn Executor) -> Self {
+        Self {
+            decay,
+            weights: executor.weights().to_vec(),
+            buffers: executor.buffers().to_vec(),
+        }
     }
 
     /// Moves the averages towards the weights after step number `step`, counted from 1, by
     /// [`share`] of the way.
-    ///
-    /// # Errors
-    /// As [`Self::new`].
-    pub fn update(&mut self, network: &Network, step: u64) -> Result<()> {
+    pub(crate) fn update(&mut self, executor: &dyn Executor, step: u64) {
         let share = share(self.decay, step);
-        for ((_, var), average) in tensors(network).zip(&mut self.values) {
-            optim::average(average, &numbers(var)?, share);
+        optim::average(&mut self.weights, executor.weights(), share);
+        for (average, now) in self.buffers.iter_mut().zip(executor.buffers()) {
+            optim::average(average, now, share);
         }
-        Ok(())
     }
 
-    /// Gives the averages to `network`, which must have the shapes of the averaged one.
+    /// The averages as weights and buffers.
+    pub(crate) fn scored(&self) -> Scored {
+        Scored {
+            weights: self.weights.clone(),
+            buffers: self.buffers.clone(),
+        }
+    }
+
+    /// The averages under the names of their tensors, after [`PREFIX`].
+    pub(crate) fn by_name(&self, executor: &dyn Executor) -> Numbers {
+        let graph = executor.graph();
+        let tensors = executor.tensors(&self.weights, &self.buffers);
+        let all = graph.parameters.iter().zip(tensors.parameters);
+        let all = all.chain(graph.buffers.iter().zip(tensors.buffers));
+        all.map(|(tensor, values)| (format!("{PREFIX}{}", tensor.name), values))
+            .collect()
+    }
+
+    /// The averages that [`Self::by_name`] gave, taken out of `stored`.
     ///
     /// # Errors
-    /// As [`Self::new`].
-    pub fn apply(&self, network: &Network) -> Result<()> {
-        for ((_, var), average) in tensors(network).zip(&self.values) {
-            let average = candle_core::Tensor::from_slice(average, var.shape(), var.device())?;
-            var.set(&average)?;
-        }
-        Ok(())
-    }
-
-    /// The averages by the names of their tensors, flat.
-    pub fn export(&self, network: &Network) -> BTreeMap<String, Vec<f32>> {
-        let names = tensors(network).map(|(name, _)| name.clone());
-        names.zip(self.values.iter().cloned()).collect()
-    }
-
-    /// The averages that [`Self::export`] gave.
-    ///
-    /// # Errors
-    /// A sentence naming the tensor that is missing or has another length.
-    pub fn import(
+    /// A sentence naming the tensor that is missing, has another length or is unknown.
+    pub(crate) fn restored(
         decay: f32,
-        network: &Network,
-        mut stored: BTreeMap<String, Vec<f32>>,
-    ) -> std::result::Result<Self, String> {
-        let mut values = Vec::new();
-        for (name, var) in tensors(network) {
-            let average = stored.remove(name);
-            let average = average.ok_or_else(|| format!("the average of '{name}' is missing"))?;
-            if average.len() != var.elem_count() {
-                let (found, wanted) = (average.len(), var.elem_count());
-                return Err(format!(
-                    "the average of '{name}' has {found} numbers, not {wanted}"
-                ));
-            }
-            values.push(average);
-        }
-        match stored.keys().next() {
-            Some(name) => Err(format!("the average of '{name}' belongs to no tensor")),
-            None => Ok(Self { decay, values }),
+        executor: &dyn Executor,
+        stored: &mut Numbers,
+    ) -> Result<Self, String> {
+        let taking = Taking::new(executor.graph(), stored);
+        let take = |name: &str| taking.take(&format!("{PREFIX}{name}"), name, "the average");
+        let weights = executor.pack(&take);
+        let buffers = executor.graph().buffers.iter();
+        let buffers = buffers.map(|b| take(&b.name).unwrap_or_default()).collect();
+        taking.problem()?;
+        match stored.keys().find(|name| name.starts_with(PREFIX)) {
+            Some(name) => Err(format!("the average '{name}' belongs to no tensor")),
+            None => Ok(Self {
+                decay,
+                weights,
+                buffers,
+            }),
         }
     }
 }
@@ -109,15 +97,11 @@ pub fn share(decay: f32, step: u64) -> f32 {
     1.0 - decay.min(warm)
 }
 
-fn numbers(var: &Var) -> Result<Vec<f32>> {
-    Ok(var.flatten_all()?.to_vec1()?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::{Device, Tensor};
-    use hw_models::zoo;
+    use hw_models::plan::TrainPlan;
+    use hw_models::{Layer, ModelSpec, Tensors};
     use serde::Deserialize;
 
     /// What `fixtures/train/make_average.py` writes.
@@ -133,55 +117,62 @@ mod tests {
         averages: Vec<Vec<f32>>,
     }
 
+    /// A network of one affine layer with the given bias.
+    fn network(bias: &[f32]) -> TrainPlan {
+        let spec = ModelSpec {
+            name: "small".into(),
+            input: [1, 1, 1],
+            classes: bias.len(),
+            init: hw_models::Initializer::Torch,
+            layers: vec![Layer::Flatten, Layer::dense(bias.len())],
+        };
+        let graph = spec.lower().unwrap();
+        let tensors = Tensors {
+            parameters: vec![vec![0.0; bias.len()], bias.to_vec()],
+            buffers: vec![],
+        };
+        TrainPlan::with_tensors(&graph, &tensors, 1)
+    }
+
     #[test]
     fn twenty_steps_of_the_average_are_those_of_tensorflow() {
         let golden: Golden =
             serde_json::from_str(include_str!("../../../fixtures/train/average.json")).unwrap();
-        let spec = zoo::spec("ann", [1, 1, 1], 3).unwrap();
-        let [network, averaged] = [1, 2].map(|s| Network::new(&spec, s, &Device::Cpu).unwrap());
-        // The last layer's bias has three numbers.
-        let last = |network: &Network| network.parameters().last().unwrap().1.clone();
-        let set = |values: &[f32]| {
-            let values = Tensor::new(values, &Device::Cpu).unwrap();
-            last(&network).set(&values).unwrap();
-        };
         for case in &golden.cases {
-            set(&golden.weights[0]);
-            let mut averages = Averages::new(case.decay, &network).unwrap();
+            let mut averages = Averages::new(case.decay, &network(&golden.weights[0]));
             for (step, expected) in case.averages.iter().enumerate() {
-                set(&golden.weights[step + 1]);
-                averages.update(&network, step as u64 + 1).unwrap();
-                averages.apply(&averaged).unwrap();
-                for (a, b) in numbers(&last(&averaged)).unwrap().iter().zip(expected) {
+                let now = network(&golden.weights[step + 1]);
+                averages.update(&now, step as u64 + 1);
+                let named = averages.by_name(&now);
+                for (a, b) in named["average.fc1.bias"].iter().zip(expected) {
                     assert!((a - b).abs() < 1e-6, "decay {}: {a} {b}", case.decay);
                 }
             }
-            let exported = averages.export(&network);
-            let imported = Averages::import(case.decay, &network, exported).unwrap();
-            assert_eq!(imported.values, averages.values);
+            let executor = network(&golden.weights[0]);
+            let mut named = averages.by_name(&executor);
+            let restored = Averages::restored(case.decay, &executor, &mut named).unwrap();
+            assert_eq!((restored, named.len()), (averages, 0));
         }
     }
 
     #[test]
     fn averages_of_another_network_are_refused_by_name() {
-        let spec = zoo::spec("ann", [1, 1, 1], 3).unwrap();
-        let network = Network::new(&spec, 1, &Device::Cpu).unwrap();
-        let whole = Averages::new(0.9, &network).unwrap().export(&network);
-        type Stored = BTreeMap<String, Vec<f32>>;
-        let refusal = |change: &dyn Fn(&mut Stored)| {
+        let executor = network(&[1.0, 2.0, 3.0]);
+        let whole = Averages::new(0.9, &executor).by_name(&executor);
+        let refusal = |change: &dyn Fn(&mut Numbers)| {
             let mut stored = whole.clone();
             change(&mut stored);
-            Averages::import(0.9, &network, stored).unwrap_err()
+            Averages::restored(0.9, &executor, &mut stored).unwrap_err()
         };
-        let missing = refusal(&|stored| drop(stored.remove("fc1.bias")));
-        assert!(missing.contains("'fc1.bias' is missing"), "{missing}");
+        let missing = refusal(&|stored| drop(stored.remove("average.fc1.bias")));
+        assert!(missing.contains("fc1.bias' is missing"), "{missing}");
         let short = refusal(&|stored| {
-            stored.insert("fc1.bias".into(), vec![0.0]);
+            stored.insert("average.fc1.bias".into(), vec![0.0]);
         });
-        assert!(short.contains("1 numbers, not 100"), "{short}");
+        assert!(short.contains("1 numbers, not 3"), "{short}");
         let unknown = refusal(&|stored| {
-            stored.insert("fc9.bias".into(), vec![0.0]);
+            stored.insert("average.fc9.bias".into(), vec![0.0]);
         });
-        assert!(unknown.contains("'fc9.bias'"), "{unknown}");
+        assert!(unknown.contains("fc9.bias'"), "{unknown}");
     }
 }

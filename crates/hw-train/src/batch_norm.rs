@@ -7,10 +7,9 @@
 
 use crate::choice::{self, Choice};
 use crate::error::{Result, TrainError};
-use crate::evaluate::tensors;
-use candle_core::Var;
 use hw_data::Batch;
-use hw_models::{Mode, Network};
+use hw_models::graph::{Node, Op};
+use hw_models::{Executor, Graph};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -70,10 +69,9 @@ impl BatchNormStatistics {
     }
 
     /// Refuses a network that has no use for it.
-    pub(crate) fn check_model(self, model: &hw_models::ResolvedModel) -> Result<()> {
-        let layers = model.flat();
-        let mut buffers = layers.iter().flat_map(|layer| &layer.buffers);
-        if buffers.any(|buffer| buffer.name.ends_with(MEAN)) {
+    pub(crate) fn check_model(self, model: &Graph) -> Result<()> {
+        let norm = |node: &Node| matches!(node.op, Op::Norm { .. });
+        if model.nodes.iter().any(norm) {
             return Ok(());
         }
         Err(TrainError::Config {
@@ -87,13 +85,9 @@ impl BatchNormStatistics {
     }
 }
 
-/// How the names of both statistics end.
-const MEAN: &str = ".running_mean";
-const VARIANCE: &str = ".running_var";
-
-/// Replaces the moving statistics of `network` by those of its weights over the first `images` of
-/// `batches` (all of them if there are fewer), the last batch cut to what is missing; without any
-/// image they stay.
+/// The buffers of `executor`, with the statistics of `weights` over the first `images` of `batches` (all of
+/// them if there are fewer, at least one) in the place of the moving ones, the last batch cut to what is
+/// missing; without any image they stay.
 ///
 /// Each batch passes through the network as in training, normalized by its own statistics, but
 /// without dropout. From the mean `m_b` and the biased variance `v_b` of batch `b`, which has the share
@@ -101,46 +95,44 @@ const VARIANCE: &str = ".running_var";
 /// `m = sum w_b m_b` and `v = sum w_b (v_b + m_b^2) - m^2`.
 ///
 /// # Errors
-/// [`TrainError::Model`] when the images do not fit the network.
+/// [`crate::TrainError::Model`] when a device refuses an operation.
 pub fn reestimate(
-    network: &Network,
+    executor: &mut dyn Executor,
+    weights: &[f32],
+    mut buffers: Vec<Vec<f32>>,
     batches: impl IntoIterator<Item = Batch>,
     images: usize,
-) -> Result<()> {
-    let ending = |end: &str| -> Vec<&Var> {
-        let buffers = network.buffers().iter();
-        let buffers = buffers.filter(|(name, _)| name.ends_with(end));
-        buffers.map(|(_, var)| var).collect()
-    };
-    let layers: Vec<[&Var; 2]> = (ending(MEAN).into_iter().zip(ending(VARIANCE)))
-        .map(|(mean, variance)| [mean, variance])
+) -> Result<Vec<Vec<f32>>> {
+    // Each layer's mean; its variance is the next buffer.
+    let layers: Vec<usize> = executor
+        .graph()
+        .nodes
+        .iter()
+        .filter_map(|node| match node.op {
+            Op::Norm { mean, .. } => Some(mean),
+            _ => None,
+        })
         .collect();
     let mut populations = vec![Population::default(); layers.len()];
     let mut missing = images;
     for batch in batches {
         let batch = first(batch, missing);
         let count = batch.labels.len();
-        let (x, _) = tensors(batch, network)?;
-        network.forward(&x, Mode::Statistics)?;
-        for ([mean, variance], population) in layers.iter().zip(&mut populations) {
-            let (mean, variance) = (mean.to_vec1::<f32>()?, variance.to_vec1::<f32>()?);
-            population.add(count, &mean, &variance);
+        let measured = executor.statistics(&batch.images, weights)?;
+        for (&mean, population) in layers.iter().zip(&mut populations) {
+            population.add(count, &measured[mean], &measured[mean + 1]);
         }
         missing -= count;
         if missing == 0 {
             break;
         }
     }
-    if missing == images {
-        return Ok(());
-    }
-    for ([mean, variance], population) in layers.iter().zip(&populations) {
-        for (var, values) in [(mean, population.mean()), (variance, population.variance())] {
-            let values = candle_core::Tensor::from_vec(values, var.dims(), var.device())?;
-            var.set(&values)?;
+    if missing < images {
+        for (&mean, population) in layers.iter().zip(&populations) {
+            (buffers[mean], buffers[mean + 1]) = (population.mean(), population.variance());
         }
     }
-    Ok(())
+    Ok(buffers)
 }
 
 /// The first `count` images of a batch.
@@ -192,8 +184,9 @@ impl Population {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::{Device, Tensor};
-    use hw_models::ModelSpec;
+    use candle_core::Device;
+    use hw_models::plan::TrainPlan;
+    use hw_models::{ModelSpec, Network, ReferenceTrainer, Tensors};
     use std::collections::BTreeMap;
 
     /// What `fixtures/train/make_batch_norm.py` writes.
@@ -218,7 +211,8 @@ mod tests {
         serde_json::from_str(text).unwrap()
     }
 
-    fn network(golden: &Golden) -> Network {
+    /// The golden network in both executors.
+    fn executors(golden: &Golden) -> [Box<dyn Executor>; 2] {
         let spec: ModelSpec = serde_json::from_value(serde_json::json!({
             "name": "small",
             "input": [1, 6, 6],
@@ -237,13 +231,23 @@ mod tests {
             ]
         }))
         .unwrap();
-        let network = Network::new(&spec, 1, &Device::Cpu).unwrap();
-        for (name, var) in network.parameters() {
-            let values = golden.weights[name].clone();
-            let values = Tensor::from_vec(values, var.dims(), &Device::Cpu).unwrap();
-            var.set(&values).unwrap();
+        let graph = spec.lower().unwrap();
+        let mut tensors = Tensors::initial(&graph, 1);
+        for (tensor, values) in graph.parameters.iter().zip(&mut tensors.parameters) {
+            values.clone_from(&golden.weights[&tensor.name]);
         }
-        network
+        let plan = TrainPlan::with_tensors(&graph, &tensors, golden.batch);
+        let network = Network::from_tensors(graph, &tensors, &Device::Cpu).unwrap();
+        [
+            Box::new(plan),
+            Box::new(ReferenceTrainer::new(network).unwrap()),
+        ]
+    }
+
+    /// The buffers after a re-estimation over so many images, from those that the executor has.
+    fn estimated(executor: &mut dyn Executor, golden: &Golden, images: usize) -> Vec<Vec<f32>> {
+        let (weights, buffers) = (executor.weights().to_vec(), executor.buffers().to_vec());
+        reestimate(executor, &weights, buffers, batches(golden), images).unwrap()
     }
 
     fn batches(golden: &Golden) -> impl Iterator<Item = Batch> {
@@ -265,42 +269,38 @@ mod tests {
     #[test]
     fn statistics_are_those_of_all_that_flows_into_a_layer() {
         let golden = golden();
-        let network = network(&golden);
-        reestimate(&network, batches(&golden), golden.taken).unwrap();
-        let values: Vec<Vec<f32>> = network
-            .buffers()
-            .iter()
-            .map(|(_, var)| var.to_vec1().unwrap())
-            .collect();
-        for (found, expected) in values.chunks_exact(2).zip(&golden.statistics) {
-            near(&found[0], &expected.mean);
-            near(&found[1], &expected.variance);
+        for mut executor in executors(&golden) {
+            let buffers = estimated(&mut *executor, &golden, golden.taken);
+            for (found, expected) in buffers.chunks_exact(2).zip(&golden.statistics) {
+                near(&found[0], &expected.mean);
+                near(&found[1], &expected.variance);
+            }
+            let frozen = executor.freeze(executor.weights(), &buffers).unwrap();
+            let images = golden.images.concat();
+            let shape = [golden.images.len(), 1, 6, 6];
+            near(&frozen.logits(&images, shape).unwrap(), &golden.logits.concat());
         }
-        let images = golden.images.concat();
-        let images = Tensor::from_vec(images, (golden.images.len(), 1, 6, 6), &Device::Cpu);
-        let logits = network.forward(&images.unwrap(), Mode::Eval).unwrap();
-        let logits = logits.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        near(&logits, &golden.logits.concat());
     }
 
     #[test]
     fn statistics_of_before_have_no_part_in_it_and_no_images_change_nothing() {
         let golden = golden();
-        let bits = |images| {
-            let network = network(&golden);
-            reestimate(&network, batches(&golden), images).unwrap();
-            let once = network.contents().unwrap();
-            reestimate(&network, batches(&golden), images).unwrap();
-            assert_eq!(network.contents().unwrap(), once);
-            once
-        };
-        assert_ne!(bits(20), bits(25));
-        // All there are, if there are fewer.
-        assert_eq!(bits(25), bits(1000));
-        let untouched = network(&golden);
-        reestimate(&untouched, [], 20).unwrap();
-        let fresh = network(&golden).contents().unwrap();
-        assert_eq!(untouched.contents().unwrap(), fresh);
+        for mut executor in executors(&golden) {
+            let before = executor.buffers().to_vec();
+            let mut bits = |images| {
+                let once = estimated(&mut *executor, &golden, images);
+                let weights = executor.weights().to_vec();
+                executor.load(weights, once.clone());
+                assert_eq!(estimated(&mut *executor, &golden, images), once);
+                once
+            };
+            assert_ne!(bits(20), bits(25));
+            // All there are, if there are fewer.
+            assert_eq!(bits(25), bits(1000));
+            let weights = executor.weights().to_vec();
+            let untouched = reestimate(&mut *executor, &weights, before.clone(), [], 20);
+            assert_eq!(untouched.unwrap(), before);
+        }
     }
 
     #[test]

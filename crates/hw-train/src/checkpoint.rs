@@ -5,10 +5,10 @@
 //! safe point and, under `state.`, the optimizer's numbers; its metadata says where in which epoch
 //! that was. Neither holds a time, so the same run gives the same bytes.
 
-use crate::averaging::Averages;
 use crate::config::TrainConfig;
 use crate::error::{Result, TrainError};
-use crate::optimizer::OptimizerState;
+use crate::experiment::Experiment;
+use crate::learner::Learner;
 use crate::provenance::{Computation, DataStamp, Versions};
 use crate::schedule::Plateau;
 use crate::stopping::BestSoFar;
@@ -24,8 +24,6 @@ use std::path::{Path, PathBuf};
 pub const BEST: &str = "best.safetensors";
 /// Where the metadata of the weights to use has their temperature.
 const TEMPERATURE: &str = "temperature";
-/// What the names of averaged tensors begin with, among the optimizer's numbers.
-const AVERAGE: &str = "average.";
 /// File of the last safe point.
 pub const LAST: &str = "last.safetensors";
 
@@ -89,14 +87,13 @@ struct Generators {
 ///
 /// # Errors
 /// [`TrainError::Model`] when the file cannot be written.
-pub fn save_best(
+pub(crate) fn save_best(
     folder: &Path,
-    network: &Network,
+    mut contents: Contents,
     stamp: &Stamp,
     epoch: usize,
     temperature: Option<f32>,
 ) -> Result<()> {
-    let mut contents = network.contents()?;
     contents.metadata.insert("stamp".into(), to_json(stamp));
     contents.metadata.insert("epoch".into(), epoch.into());
     if let Some(temperature) = temperature {
@@ -106,121 +103,96 @@ pub fn save_best(
     Ok(weights::write(&folder.join(BEST), &contents)?)
 }
 
-/// Writes the last safe point.
+/// Numbers by name.
+pub(crate) type Numbers = BTreeMap<String, Vec<f32>>;
+
+/// Writes the last checkpoint: the network's contents and the state of what trains it.
 ///
 /// # Errors
 /// [`TrainError::Model`] when the file cannot be written.
-pub fn save_last(
+pub(crate) fn save_last(
     folder: &Path,
-    network: &Network,
-    optimizer: &OptimizerState,
-    averages: Option<&Averages>,
+    mut contents: Contents,
+    state: Numbers,
     stamp: &Stamp,
     progress: &Progress,
 ) -> Result<()> {
-    let mut contents = network.contents()?;
-    let averages = averages.map_or_else(BTreeMap::new, |averages| averages.export(network));
-    let averages = averages
-        .into_iter()
-        .map(|(name, values)| (format!("{AVERAGE}{name}"), values));
-    for (name, values) in optimizer
-        .export(network.parameters())
-        .into_iter()
-        .chain(averages)
-    {
-        let stored = StoredTensor {
-            shape: vec![values.len()],
-            values,
-        };
-        contents
-            .tensors
-            .insert(format!("{STATE_PREFIX}{name}"), stored);
-    }
+    let state = state.into_iter().map(|(name, values)| {
+        let shape = vec![values.len()];
+        (format!("{STATE_PREFIX}{name}"), StoredTensor { shape, values })
+    });
+    contents.tensors.extend(state);
     let generators = Generators {
         seed: stamp.config.seed,
         shuffle: (progress.epoch as u64, progress.next_batch),
         dropout: progress.step,
     };
-    contents.metadata.insert("stamp".into(), to_json(stamp));
-    contents
-        .metadata
-        .insert("progress".into(), to_json(progress));
-    contents
-        .metadata
-        .insert("generators".into(), to_json(&generators));
+    let parts = [
+        ("stamp", to_json(stamp)),
+        ("progress", to_json(progress)),
+        ("generators", to_json(&generators)),
+    ];
+    let parts = parts.map(|(key, value)| (key.to_string(), value));
+    contents.metadata.extend(parts);
     Ok(weights::write(&folder.join(LAST), &contents)?)
 }
 
-/// A run brought back to its last safe point.
+/// A run as its last checkpoint has it.
 #[derive(Debug)]
-pub struct Restored {
-    /// The network with its weights.
-    pub network: Network,
-    /// The optimizer with its moments.
-    pub optimizer: OptimizerState,
-    /// The averages of the weights, where the run keeps them.
-    pub averages: Option<Averages>,
+pub(crate) struct Last {
+    /// The file.
+    pub(crate) path: PathBuf,
     /// Where the run stands.
-    pub progress: Progress,
+    pub(crate) progress: Progress,
+    contents: Contents,
 }
 
-/// Reads the last safe point of the run that `stamp` describes; `None` if it has none yet.
-///
-/// # Errors
-/// [`TrainError::Model`] or [`TrainError::Damaged`] when the file is damaged,
-/// [`TrainError::OtherRun`] when it belongs to another run.
-pub fn load_last(folder: &Path, stamp: &Stamp, device: &Device) -> Result<Option<Restored>> {
-    let path = folder.join(LAST);
-    if !path.exists() {
-        return Ok(None);
+impl Last {
+    /// The last checkpoint of the run that `stamp` describes; `None` if it has none yet.
+    ///
+    /// # Errors
+    /// [`TrainError::Model`] or [`TrainError::Damaged`] when the file is damaged,
+    /// [`TrainError::OtherRun`] when it belongs to another run.
+    pub(crate) fn read(folder: &Path, stamp: &Stamp) -> Result<Option<Self>> {
+        let path = folder.join(LAST);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let contents = weights::read(&path)?;
+        let found: Stamp = field(&path, &contents, "stamp")?;
+        if found.run != stamp.run {
+            return Err(TrainError::OtherRun {
+                path: folder.into(),
+                found: found.run,
+                expected: stamp.run.clone(),
+            });
+        }
+        let progress = field(&path, &contents, "progress")?;
+        Ok(Some(Self {
+            path,
+            progress,
+            contents,
+        }))
     }
-    let contents = weights::read(&path)?;
-    let found: Stamp = field(&path, &contents, "stamp")?;
-    if found.run != stamp.run {
-        return Err(TrainError::OtherRun {
-            path: folder.into(),
-            found: found.run,
-            expected: stamp.run.clone(),
+
+    /// What goes on learning from there.
+    ///
+    /// # Errors
+    /// [`TrainError::Model`] or [`TrainError::Damaged`] when a tensor is missing, unknown or of another
+    /// shape.
+    pub(crate) fn learner(self, experiment: &Experiment) -> Result<Learner> {
+        let (graph, tensors) = self.contents.graph(&self.path)?;
+        let state = self.contents.tensors.into_iter();
+        let state = state.filter_map(|(name, tensor)| {
+            Some((name.strip_prefix(STATE_PREFIX)?.to_string(), tensor.values))
         });
+        let steps = self.progress.step;
+        let learner = Learner::restored(experiment, graph, &tensors, steps, state.collect())?;
+        learner.map_err(|problem| TrainError::Damaged {
+            path: self.path,
+            problem,
+        })
     }
-    let progress: Progress = field(&path, &contents, "progress")?;
-    let network = Network::from_contents(&path, &contents, device)?;
-    let state: BTreeMap<String, Vec<f32>> = contents
-        .tensors
-        .into_iter()
-        .filter_map(|(name, t)| Some((name.strip_prefix(STATE_PREFIX)?.to_string(), t.values)))
-        .collect();
-    let damaged = |problem| TrainError::Damaged {
-        path: path.clone(),
-        problem,
-    };
-    let (averaged, state) = split_off_averages(state);
-    let averages = match stamp.config.ema {
-        Some(decay) => Some(Averages::import(decay, &network, averaged).map_err(damaged)?),
-        None => None,
-    };
-    let rule = stamp.config.optimizer;
-    let optimizer = OptimizerState::import(rule, network.parameters(), progress.step, state)
-        .map_err(damaged)?;
-    Ok(Some(Restored {
-        network,
-        optimizer,
-        averages,
-        progress,
-    }))
-}
-
-type Numbers = BTreeMap<String, Vec<f32>>;
-
-/// The averages of the weights by their tensors' names, and the optimizer's numbers.
-fn split_off_averages(state: Numbers) -> (Numbers, Numbers) {
-    let (averages, rest): (Numbers, Numbers) = state
-        .into_iter()
-        .partition(|(name, _)| name.starts_with(AVERAGE));
-    let averages = averages
-        .into_iter()
-        .map(|(name, values)| (name[AVERAGE.len()..].to_string(), values));
-    (averages.collect(), rest)
 }
 
 /// A trained network, ready to use.
@@ -303,6 +275,5 @@ fn field<T: DeserializeOwned>(path: &Path, contents: &Contents, key: &str) -> Re
 }
 
 fn to_json<T: Serialize>(value: &T) -> serde_json::Value {
-    // Plain structs of numbers and strings: their JSON cannot fail.
-    serde_json::to_value(value).unwrap_or_default()
+    serde_json::to_value(value).expect("plain structs of numbers and strings are JSON")
 }

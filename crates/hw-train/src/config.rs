@@ -195,7 +195,7 @@ impl TrainConfig {
         if let Some(init) = self.init {
             spec.init = init;
         }
-        spec.resolve()?;
+        spec.lower()?;
         Ok(spec)
     }
 

@@ -65,7 +65,7 @@ impl Experiment {
         let input = config.preprocess.output_shape(train.images.shape())?;
         let spec = config.model_spec(input, train.classes.len())?;
         if let Some(statistics) = config.batch_norm_statistics {
-            statistics.check_model(&spec.resolve()?)?;
+            statistics.check_model(&spec.lower()?)?;
         }
         let split = parts(&config, &train)?;
         let loader = |data: &Arc<Dataset>, indices: Vec<u32>, batch, shuffle| {

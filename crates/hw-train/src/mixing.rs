@@ -3,11 +3,9 @@
 
 use crate::choice::{self, Choice};
 use crate::error::{Result, TrainError};
-use candle_core::Tensor;
 use hw_core::Rng;
 use hw_data::Batch;
-use hw_kernels::LossTerms;
-use hw_models::plan::LossFunction;
+use hw_models::LossFunction;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -164,20 +162,6 @@ impl Mixed {
     pub(crate) fn pairs<'a>(&'a self, loss: &'a dyn LossFunction) -> Pairs<'a> {
         Pairs { mixed: self, loss }
     }
-
-    /// The loss of both labels, in proportion, as a tensor of `logits [n, classes]`.
-    pub(crate) fn loss(
-        &self,
-        logits: &Tensor,
-        labels: &Tensor,
-        terms: &LossTerms,
-    ) -> Result<Tensor> {
-        let share = f64::from(self.share);
-        let partners = Tensor::new(self.partners.as_slice(), logits.device())?;
-        let own = hw_kernels::softmax_loss(logits, labels, terms)?;
-        let others = hw_kernels::softmax_loss(logits, &partners, terms)?;
-        Ok(((own * share)? + (others * (1.0 - share))?)?)
-    }
 }
 
 /// The loss of images with two labels.
@@ -203,8 +187,7 @@ impl LossFunction for Pairs<'_> {
 #[cfg(test)]
 mod tests {
     use super::{Batch, Choice, LossFunction, MIXES, Mix, Mixed, Rng, beta};
-    use crate::planned::loss_function;
-    use candle_core::{Device, Tensor, Var};
+    use crate::learner::loss_function;
     use hw_kernels::LossTerms;
     use proptest::prelude::*;
 
@@ -317,18 +300,6 @@ mod tests {
         assert!((f64::from(loss) - wanted).abs() < 1e-6);
         for j in 0..4 {
             assert!((f64::from(gradient[j]) - (p[j] - target[j])).abs() < 1e-6);
-        }
-        // The same by tensors, where the batch's first image has labels 1 and 3.
-        let both = Var::from_slice(&[logits, logits].concat(), (2, 4), &Device::Cpu).unwrap();
-        let labels = Tensor::new(&[1u32, 0], &Device::Cpu).unwrap();
-        let mean = mixed.loss(&both, &labels, &terms).unwrap();
-        let first = f64::from(share) * -p[1].ln() - (1.0 - f64::from(share)) * p[3].ln();
-        let found = f64::from(mean.to_scalar::<f32>().unwrap());
-        assert!((found - (wanted + first) / 2.0).abs() < 1e-6);
-        let gradients = mean.backward().unwrap();
-        let rows = gradients.get(&both).unwrap().to_vec2::<f32>().unwrap();
-        for j in 0..4 {
-            assert!((f64::from(rows[1][j]) - (p[j] - target[j]) / 2.0).abs() < 1e-6);
         }
     }
 

@@ -2,13 +2,9 @@
 //! from step to step, and see where the loss falls fastest and where it breaks down.
 
 use crate::error::{Result, TrainError};
-use crate::evaluate::tensors;
 use crate::experiment::Experiment;
-use crate::optimizer::OptimizerState;
-use crate::planned::{Planned, loss_function};
-use candle_core::Device;
+use crate::learner::{Learner, loss_function};
 use hw_core::{CancelToken, Rng};
-use hw_models::{Mode, Network};
 use serde::Serialize;
 
 /// From which to which learning rate, in how many steps; each is the last one times a constant.
@@ -70,7 +66,6 @@ impl Experiment {
     pub fn range_test(
         &self,
         range: Range,
-        device: &Device,
         cancel: &CancelToken,
         observer: &mut dyn FnMut(usize),
     ) -> Result<RangeCurve> {
@@ -89,38 +84,22 @@ impl Experiment {
                 expected: "absent: a range test looks at the loss of the labels only".into(),
             });
         }
-        let network = Network::new(&self.spec, self.config.seed, device)?;
-        let mut optimizer = OptimizerState::new(self.config.optimizer, network.parameters());
-        let (rule, batch) = (self.config.optimizer, self.config.batch);
-        let mut planned = Planned::new(&network, &optimizer, None, rule, batch)?;
+        let mut learner = Learner::new(self)?;
+        let loss = loss_function(&self.loss);
         let batches = (0..).flat_map(|epoch| self.train.epoch(epoch, 0));
         let mut curve = Curve::default();
-        for (step, batch) in batches.take(range.steps).enumerate() {
+        for (number, batch) in batches.take(range.steps).enumerate() {
             if cancel.is_cancelled() {
                 break;
             }
-            let dropout_seed = Rng::stream(self.config.seed, "dropout", step as u64).next_u64();
-            let learning_rate = range.rate(step);
-            let value = match &mut planned {
-                Some(planned) => {
-                    let (images, labels) = (&batch.images, &batch.labels);
-                    let loss = &*loss_function(&self.loss);
-                    planned
-                        .step(images, labels, dropout_seed, loss, learning_rate)
-                        .loss
-                }
-                None => {
-                    let (x, y) = tensors(batch, &network)?;
-                    let logits = network.forward(&x, Mode::Train { dropout_seed })?;
-                    let loss = hw_kernels::softmax_loss(&logits, &y, &self.loss)?;
-                    optimizer.step(network.parameters(), &loss.backward()?, learning_rate)?;
-                    loss.to_scalar()?
-                }
-            };
-            if !curve.push(learning_rate, value) {
+            let dropout_seed = Rng::stream(self.config.seed, "dropout", number as u64).next_u64();
+            let learning_rate = range.rate(number);
+            let (images, labels) = (&batch.images, &batch.labels);
+            let step = learner.step(images, labels, dropout_seed, &*loss, learning_rate)?;
+            if !curve.push(learning_rate, step.loss) {
                 break;
             }
-            observer(step + 1);
+            observer(number + 1);
         }
         Ok(curve.finish())
     }

@@ -1,26 +1,22 @@
 //! The training loop.
 
-use crate::averaging::Averages;
 use crate::batch_norm::{BatchNormStatistics, reestimate};
 use crate::calibrate;
-use crate::checkpoint::{self, BEST, Progress, Restored};
+use crate::checkpoint::{self, BEST, Last, Progress};
 use crate::config::TrainConfig;
 use crate::error::{Result, TrainError};
-use crate::evaluate::{Evaluation, correct_answers, evaluate, score, tensors};
+use crate::evaluate::{Evaluation, evaluate, score};
 use crate::events::{self, EpochRecord, Event, EventLog, Score};
 use crate::experiment::{CONFIG, Experiment};
+use crate::learner::{Learner, Scored, loss_function};
 use crate::load::LoadMeter;
-use crate::mixing::Mixed;
-use crate::optimizer::OptimizerState;
-use crate::planned::{Planned, loss_function};
 use crate::provenance::{Computation, Machine};
 use crate::stopping::Plateau;
 use crate::teacher::Teaching;
 use hw_core::shared::{Lease, Watch};
 use hw_core::{CancelToken, FileError, Rng};
 use hw_data::Batch;
-use hw_models::plan::LossFunction;
-use hw_models::{Mode, Network};
+use hw_models::{LossFunction, StepResult};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -163,8 +159,8 @@ impl Experiment {
                 expected,
             });
         }
-        let restore = || checkpoint::load_last(folder, &self.stamp, &self.device);
-        let complete = |restored: &Restored| self.completed(folder, restored);
+        let restore = || Last::read(folder, &self.stamp);
+        let complete = |last: &Last| self.completed(folder, last);
         if let Some(complete) = restore()?.as_ref().and_then(complete) {
             return Ok(complete);
         }
@@ -209,10 +205,10 @@ impl Experiment {
     }
 
     /// What became of a run that is complete.
-    fn completed(&self, folder: &Path, restored: &Restored) -> Option<Outcome> {
+    fn completed(&self, folder: &Path, last: &Last) -> Option<Outcome> {
         let read = || events::epochs(&events::read(&folder.join(EVENTS)));
-        let best_epoch = restored.progress.best.epoch;
-        let finished = restored.progress.finished;
+        let best_epoch = last.progress.best.epoch;
+        let finished = last.progress.finished;
         finished.then(|| Outcome::finished(&self.config, read(), best_epoch))
     }
 }
@@ -252,18 +248,8 @@ pub fn read_run(folder: &Path) -> Option<RunFile> {
 }
 
 fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
-    let text = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
+    let text = serde_json::to_string_pretty(value).expect("plain structs are JSON") + "\n";
     Ok(hw_core::files::write_whole(path, text.as_bytes())?)
-}
-
-/// Gives the tensors of one network to another of the same declaration.
-fn copy(from: &Network, to: &Network) -> Result<()> {
-    let parameters = from.parameters().iter().zip(to.parameters());
-    let buffers = from.buffers().iter().zip(to.buffers());
-    for ((_, from), (_, to)) in parameters.chain(buffers) {
-        to.set(from.as_tensor())?;
-    }
-    Ok(())
 }
 
 /// A run in progress.
@@ -272,20 +258,22 @@ struct Trainer<'a, 'o> {
     folder: &'a Path,
     options: RunOptions<'o>,
     hold: Option<&'a Hold>,
-    network: Network,
-    optimizer: OptimizerState,
-    /// Takes the steps where it can; network and optimizer are then behind, see [`Trainer::catch_up`].
-    planned: Option<Planned>,
+    learner: Learner,
     /// Whose answers it learns from, besides the labels.
     teaching: Option<Teaching>,
-    /// The averages of the weights.
-    averages: Option<Averages>,
-    /// Scored and kept in place of `network`, where that is not what is scored.
-    stand_in: Option<Network>,
     progress: Progress,
     history: Vec<EpochRecord>,
     log: EventLog,
     clock: Clock,
+}
+
+/// What is scored at the end of an epoch, and what it makes of the images held out and of the probes'
+/// training and test images.
+#[derive(Default)]
+struct Evaluations {
+    scored: Option<Scored>,
+    held_out: Option<Evaluation>,
+    probes: Option<[Score; 2]>,
 }
 
 /// Time and work of the current epoch, in this process.
@@ -333,68 +321,29 @@ impl<'a, 'o> Trainer<'a, 'o> {
         experiment: &'a Experiment,
         folder: &'a Path,
         options: RunOptions<'o>,
-        restored: Option<Restored>,
+        last: Option<Last>,
         teaching: Option<Teaching>,
         hold: Option<&'a Hold>,
     ) -> Result<Self> {
-        let config = &experiment.config;
-        let Restored {
-            network,
-            optimizer,
-            averages,
-            progress,
-        } = match restored {
-            Some(restored) => restored,
-            None => {
-                let network = Network::new(&experiment.spec, config.seed, &experiment.device)?;
-                let optimizer = OptimizerState::new(config.optimizer, network.parameters());
-                let averages = config.ema.map(|decay| Averages::new(decay, &network));
-                Restored {
-                    averages: averages.transpose()?,
-                    network,
-                    optimizer,
-                    progress: Progress::default(),
-                }
-            }
-        };
-        let stand_in = match config.ema.is_some() || config.batch_norm_statistics.is_some() {
-            true => Some(Network::new(
-                &experiment.spec,
-                config.seed,
-                &experiment.device,
-            )?),
-            false => None,
+        let (progress, learner) = match last {
+            Some(last) => (last.progress.clone(), last.learner(experiment)?),
+            None => (Progress::default(), Learner::new(experiment)?),
         };
         let log = EventLog::open(&folder.join(EVENTS), progress.epoch, progress.step)?;
         let history = events::epochs(&events::read(&folder.join(EVENTS)));
         let clock = Clock::new(progress.next_batch > 0);
-        let rule = config.optimizer;
-        let planned = Planned::new(&network, &optimizer, averages.as_ref(), rule, config.batch)?;
         Ok(Self {
             experiment,
             folder,
             options,
             hold,
-            network,
-            optimizer,
-            planned,
+            learner,
             teaching,
-            averages,
-            stand_in,
             progress,
             history,
             log,
             clock,
         })
-    }
-
-    /// Gives what the plan knows to the network, the optimizer and the averages.
-    fn catch_up(&mut self) -> Result<()> {
-        let averages = self.averages.as_mut();
-        match &mut self.planned {
-            Some(planned) => planned.store(&self.network, &mut self.optimizer, averages),
-            None => Ok(()),
-        }
     }
 
     /// The learning rate of the next step.
@@ -404,29 +353,18 @@ impl<'a, 'o> Trainer<'a, 'o> {
             .learning_rate(progress.step, &progress.plateau)
     }
 
-    /// The network to score and keep, once it is [prepared](Self::prepare_scored).
-    fn scored(&self) -> &Network {
-        self.stand_in.as_ref().unwrap_or(&self.network)
-    }
-
-    /// Gives [`Self::scored`] what it is scored with at the end of `epoch`, counted from 0, once the
-    /// trained network is [caught up](Self::catch_up): the averaged weights, and statistics that belong
-    /// to its weights, where the configuration asks for them.
-    fn prepare_scored(&self, epoch: usize) -> Result<()> {
-        let Some(scored) = &self.stand_in else {
-            return Ok(());
-        };
-        match &self.averages {
-            Some(averages) => averages.apply(scored)?,
-            None => copy(&self.network, scored)?,
-        }
+    /// What is scored and kept at the end of `epoch`, counted from 0: the averaged weights, and statistics that
+    /// belong to the weights, where the configuration asks for them.
+    fn scored(&mut self, epoch: usize) -> Result<Scored> {
+        let mut scored = self.learner.scored();
         let statistics = self.experiment.config.batch_norm_statistics;
         if let Some(BatchNormStatistics::Reestimate { images }) = statistics {
             // As the epoch showed them, but none mixed with another.
             let batches = self.experiment.train.epoch(epoch as u64, 0);
-            reestimate(scored, batches, images)?;
+            let (executor, buffers) = (self.learner.executor(), scored.buffers);
+            scored.buffers = reestimate(executor, &scored.weights, buffers, batches, images)?;
         }
-        Ok(())
+        Ok(scored)
     }
 
     /// Asked before every write: who slept until another took the run over writes nothing more.
@@ -498,7 +436,7 @@ impl<'a, 'o> Trainer<'a, 'o> {
         self.emit(Event::Started {
             run: experiment.id().into(),
             model: experiment.spec.name.clone(),
-            parameters: self.network.resolved().parameter_count(),
+            parameters: self.learner.graph().parameter_count(),
             dataset: experiment.stamp.data.dataset.clone(),
             synthetic: experiment.stamp.data.synthetic,
             train_images,
@@ -537,17 +475,32 @@ impl<'a, 'o> Trainer<'a, 'o> {
             mix.apply(&mut batch, &mut rng)
         });
         let dropout_seed = Rng::stream(seed, "dropout", self.progress.step).next_u64();
-        let images = batch.labels.len();
-        let (loss, correct) = match self.planned {
-            Some(_) => self.planned_step(batch, mixed.as_ref(), dropout_seed)?,
-            None => self.tensor_step(batch, mixed.as_ref(), dropout_seed)?,
+        let count = batch.labels.len();
+        let rate = self.learning_rate();
+        let loss = loss_function(&self.experiment.loss);
+        let pairs = mixed.as_ref().map(|mixed| mixed.pairs(&*loss));
+        let loss: &dyn LossFunction = match &pairs {
+            Some(pairs) => pairs,
+            None => &*loss,
         };
+        let (images, labels) = (&batch.images, &batch.labels);
+        let StepResult { loss, correct } = match &mut self.teaching {
+            Some(teaching) => {
+                let answers = teaching.answers(&batch, self.progress.epoch)?;
+                let loss = teaching.teacher().distilled(loss, &answers);
+                self.learner.step(images, labels, dropout_seed, &loss, rate)?
+            }
+            None => self.learner.step(images, labels, dropout_seed, loss, rate)?,
+        };
+        if !loss.is_finite() {
+            return Err(self.diverged(&batch, dropout_seed, loss)?);
+        }
         let progress = &mut self.progress;
         progress.step += 1;
         progress.next_batch += 1;
-        progress.loss_sum += f64::from(loss) * images as f64;
+        progress.loss_sum += f64::from(loss) * count as f64;
         progress.correct += correct;
-        progress.seen += images as u64;
+        progress.seen += count as u64;
         if progress.last_losses.len() == LAST_LOSSES {
             progress.last_losses.remove(0);
         }
@@ -555,83 +508,11 @@ impl<'a, 'o> Trainer<'a, 'o> {
         Ok(())
     }
 
-    /// A step by the plan: the loss and how many answers were correct.
-    fn planned_step(
-        &mut self,
-        batch: Batch,
-        mixed: Option<&Mixed>,
-        dropout_seed: u64,
-    ) -> Result<(f32, u64)> {
-        let rate = self.learning_rate();
-        let Some(planned) = &mut self.planned else {
-            return self.tensor_step(batch, mixed, dropout_seed);
-        };
-        let loss = loss_function(&self.experiment.loss);
-        let pairs = mixed.map(|mixed| mixed.pairs(&*loss));
-        let loss: &dyn LossFunction = match &pairs {
-            Some(pairs) => pairs,
-            None => &*loss,
-        };
-        let (images, labels) = (&batch.images, &batch.labels);
-        let result = match &mut self.teaching {
-            Some(teaching) => {
-                let answers = teaching.answers(&batch, self.progress.epoch)?;
-                let loss = teaching.teacher().distilled(loss, &answers);
-                planned.step(images, labels, dropout_seed, &loss, rate)
-            }
-            None => planned.step(images, labels, dropout_seed, loss, rate),
-        };
-        if !result.loss.is_finite() {
-            self.catch_up()?;
-            let (x, _) = tensors(batch, &self.network)?;
-            let mode = Mode::Train { dropout_seed };
-            return Err(self.diverged(&x, mode, result.loss)?);
-        }
-        Ok((result.loss, result.correct))
-    }
-
-    /// A step on tensors: for other devices, and for layers that plans do not know.
-    fn tensor_step(
-        &mut self,
-        batch: Batch,
-        mixed: Option<&Mixed>,
-        dropout_seed: u64,
-    ) -> Result<(f32, u64)> {
-        let labels = batch.labels.clone();
-        let epoch = self.progress.epoch;
-        let teaching = self.teaching.as_mut();
-        let answers = teaching.map(|teaching| teaching.answers(&batch, epoch));
-        let answers = answers.transpose()?;
-        let (x, y) = tensors(batch, &self.network)?;
-        let mode = Mode::Train { dropout_seed };
-        let logits = self.network.forward(&x, mode)?;
-        let terms = &self.experiment.loss;
-        let mut loss = match mixed {
-            Some(mixed) => mixed.loss(&logits, &y, terms)?,
-            None => hw_kernels::softmax_loss(&logits, &y, terms)?,
-        };
-        if let (Some(teaching), Some(answers)) = (&self.teaching, answers) {
-            let teacher = teaching.teacher();
-            loss = teacher.distill(&loss, &logits, &answers)?;
-        }
-        let value = loss.to_scalar::<f32>()?;
-        if !value.is_finite() {
-            return Err(self.diverged(&x, mode, value)?);
-        }
-        let gradients = loss.backward()?;
-        let rate = self.learning_rate();
-        self.optimizer
-            .step(self.network.parameters(), &gradients, rate)?;
-        if let Some(averages) = &mut self.averages {
-            averages.update(&self.network, self.progress.step + 1)?;
-        }
-        Ok((value, correct_answers(&logits, &labels)?))
-    }
-
     /// The error of a run whose loss overflowed on these images.
-    fn diverged(&self, x: &candle_core::Tensor, mode: Mode, loss: f32) -> Result<TrainError> {
-        let place = self.network.first_non_finite(x, mode)?;
-        let place = place.unwrap_or_else(|| "the loss".into());
+    fn diverged(&self, batch: &Batch, dropout_seed: u64, loss: f32) -> Result<TrainError> {
+        let (images, shape) = (&batch.images, batch.shape);
+        let found = self.learner.first_non_finite(self.experiment, images, shape, dropout_seed);
+        let place = found?.unwrap_or_else(|| "the loss".into());
         Ok(self.not_finite(loss, self.progress.step + 1, place))
     }
 
@@ -668,34 +549,26 @@ impl<'a, 'o> Trainer<'a, 'o> {
 
     /// The last step of an epoch can break the weights after a loss that was still a number.
     fn check_weights(&self) -> Result<()> {
-        for (name, var) in self
-            .network
-            .parameters()
-            .iter()
-            .chain(self.network.buffers())
-        {
-            let values = var.flatten_all()?.to_vec1::<f32>()?;
-            if !values.iter().all(|value| value.is_finite()) {
-                let loss = self
-                    .progress
-                    .last_losses
-                    .last()
-                    .copied()
-                    .unwrap_or(f32::NAN);
-                return Err(self.not_finite(loss, self.progress.step, name.clone()));
+        match self.learner.broken_tensor() {
+            None => Ok(()),
+            Some(name) => {
+                let loss = self.progress.last_losses.last().copied();
+                Err(self.not_finite(loss.unwrap_or(f32::NAN), self.progress.step, name))
             }
         }
-        Ok(())
     }
 
     fn end_of_epoch(&mut self) -> Result<()> {
         let load = self.clock.load.read();
-        self.catch_up()?;
         let experiment = self.experiment;
         let config = &experiment.config;
         let epoch = self.progress.epoch + 1;
         self.check_weights()?;
-        let (held_out, probes) = self.evaluations()?;
+        let Evaluations {
+            scored,
+            held_out,
+            probes,
+        } = self.evaluations()?;
         let validation = held_out.as_ref().map(|held_out| held_out.score);
         if let Some(score) = validation.filter(|score| !score.loss.is_finite()) {
             let (loss, step) = (score.loss as f32, self.progress.step);
@@ -727,10 +600,10 @@ impl<'a, 'o> Trainer<'a, 'o> {
         };
         self.history.push(record.clone());
         self.emit(Event::Epoch(record))?;
-        if let Some(held_out) = held_out.filter(|_| best) {
-            let (scored, stamp) = (self.scored(), &experiment.stamp);
+        if let (Some(held_out), Some(scored), true) = (held_out, scored, best) {
+            let (contents, stamp) = (self.learner.contents(&scored), &experiment.stamp);
             let temperature = Some(held_out.temperature());
-            checkpoint::save_best(self.folder, scored, stamp, epoch, temperature)?;
+            checkpoint::save_best(self.folder, contents, stamp, epoch, temperature)?;
         }
         let (rate, monitor) = (config.learning_rate, config.monitor);
         let mut plateau = self.progress.plateau;
@@ -749,22 +622,24 @@ impl<'a, 'o> Trainer<'a, 'o> {
         self.save_last()
     }
 
-    /// What the network to score makes of the images held out, and its scores on the probes' training
-    /// and test images.
-    fn evaluations(&self) -> Result<(Option<Evaluation>, Option<[Score; 2]>)> {
+    fn evaluations(&mut self) -> Result<Evaluations> {
         let experiment = self.experiment;
         if experiment.validation.is_none() && experiment.probes.is_none() {
-            return Ok((None, None));
+            return Ok(Evaluations::default());
         }
-        self.prepare_scored(self.progress.epoch)?;
-        let scored = self.scored();
+        let scored = self.scored(self.progress.epoch)?;
+        let frozen = self.learner.freeze(&scored)?;
         let held_out = experiment.validation.as_ref();
-        let held_out = held_out.map(|loader| evaluate(scored, loader, calibrate::IMAGES));
+        let held_out = held_out.map(|loader| evaluate(&frozen, loader, calibrate::IMAGES));
         let probes = match &experiment.probes {
-            Some([train, test]) => Some([score(scored, train)?, score(scored, test)?]),
+            Some([train, test]) => Some([score(&frozen, train)?, score(&frozen, test)?]),
             None => None,
         };
-        Ok((held_out.transpose()?, probes))
+        Ok(Evaluations {
+            scored: Some(scored),
+            held_out: held_out.transpose()?,
+            probes,
+        })
     }
 
     /// Takes note of an epoch's validation score; whether its weights are the best so far. Without
@@ -784,16 +659,9 @@ impl<'a, 'o> Trainer<'a, 'o> {
 
     fn save_last(&mut self) -> Result<()> {
         self.check_hold()?;
-        self.catch_up()?;
+        let (contents, state) = (self.learner.trained(), self.learner.state());
         let stamp = &self.experiment.stamp;
-        checkpoint::save_last(
-            self.folder,
-            &self.network,
-            &self.optimizer,
-            self.averages.as_ref(),
-            stamp,
-            &self.progress,
-        )?;
+        checkpoint::save_last(self.folder, contents, state, stamp, &self.progress)?;
         self.clock.saved = Instant::now();
         Ok(())
     }
@@ -815,9 +683,9 @@ impl<'a, 'o> Trainer<'a, 'o> {
         let best_epoch = self.progress.best.epoch;
         if self.experiment.validation.is_none() {
             // That epoch is the last.
-            self.prepare_scored(best_epoch.saturating_sub(1))?;
-            let stamp = &self.experiment.stamp;
-            checkpoint::save_best(self.folder, self.scored(), stamp, best_epoch, None)?;
+            let scored = self.scored(best_epoch.saturating_sub(1))?;
+            let (contents, stamp) = (self.learner.contents(&scored), &self.experiment.stamp);
+            checkpoint::save_best(self.folder, contents, stamp, best_epoch, None)?;
         }
         let history = std::mem::take(&mut self.history);
         let outcome = Outcome::finished(&self.experiment.config, history, best_epoch);

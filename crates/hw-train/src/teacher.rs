@@ -4,12 +4,11 @@
 use crate::checkpoint::{self, Stamp, Trained};
 use crate::config::TrainConfig;
 use crate::error::{Result, TrainError};
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use hw_core::FileError;
 use hw_data::Batch;
 use hw_kernels::cpu::softmax::softmax;
-use hw_models::plan::{InferencePlan, LossFunction};
-use hw_models::{Mode, Network};
+use hw_models::{Frozen, LossFunction};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -100,7 +99,7 @@ impl Teacher {
 /// Teachers that are there to be asked.
 pub(crate) struct Teaching {
     teacher: Teacher,
-    networks: Vec<(Network, Option<InferencePlan>)>,
+    networks: Vec<Frozen>,
     kept: Option<Kept>,
 }
 
@@ -182,8 +181,7 @@ impl Teaching {
                 let bytes = bytes.map_err(FileError::at("read", &checkpoint.path))?;
                 hw_core::files::write_whole(&kept, &bytes)?;
             }
-            let plan = InferencePlan::new(&checkpoint.network)?;
-            networks.push((checkpoint.network, plan));
+            networks.push(Frozen::new(&checkpoint.network)?);
         }
         Ok(Some(Self {
             kept: Kept::new(&stamp.config, stamp.classes.len()),
@@ -209,16 +207,8 @@ impl Teaching {
 
     fn ask(&self, batch: &Batch) -> Result<Vec<f32>> {
         let mut mean: Vec<f32> = Vec::new();
-        for (network, plan) in &self.networks {
-            let logits = match plan {
-                Some(plan) => plan.logits(&batch.images),
-                None => {
-                    let images = batch.images.as_slice();
-                    let x = Tensor::from_slice(images, &batch.shape, network.device())?;
-                    let logits = network.forward(&x, Mode::Eval)?;
-                    logits.flatten_all()?.to_vec1::<f32>()?
-                }
-            };
+        for network in &self.networks {
+            let logits = network.logits(&batch.images, batch.shape)?;
             let classes = logits.len() / batch.labels.len();
             let answers = self.teacher.soften(logits, classes);
             match mean.is_empty() {
@@ -258,21 +248,6 @@ impl Teacher {
             loss,
             answers,
         }
-    }
-
-    /// `loss`, a scalar, joined by the mean distance of `logits [n, classes]` from the teacher's
-    /// [`answers`](Self::soften), whose gradient flows into the logits.
-    ///
-    /// # Errors
-    /// [`TrainError::Tensor`] and [`TrainError::Kernel`] when the shapes do not agree.
-    pub fn distill(&self, loss: &Tensor, logits: &Tensor, answers: &[f32]) -> Result<Tensor> {
-        let (weight, t) = (f64::from(self.weight), f64::from(self.temperature));
-        let answers = Tensor::from_slice(answers, logits.shape(), logits.device())?;
-        // The teacher's own entropy is a number: it changes the loss, not the gradient.
-        let entropy = (&answers * answers.maximum(f32::MIN_POSITIVE)?.log()?)?.sum_all()?;
-        let crossed = (answers * hw_kernels::log_softmax(&(logits / t)?)?)?.sum_all()?;
-        let divergence = ((entropy - crossed)? * (weight * t * t / logits.dims()[0] as f64))?;
-        Ok(((loss * (1.0 - weight))? + divergence)?)
     }
 }
 
@@ -355,8 +330,7 @@ impl LossFunction for Distilled<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::planned::loss_function;
-    use candle_core::Var;
+    use crate::learner::loss_function;
     use hw_kernels::LossTerms;
 
     #[derive(Deserialize)]
@@ -417,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn loss_and_gradient_are_pytorchs_by_plan_and_by_tensors() {
+    fn loss_and_gradient_are_pytorchs() {
         let golden = include_str!("../../../fixtures/train/distillation.json");
         let Golden { cases } = serde_json::from_str(golden).unwrap();
         for case in cases {
@@ -437,28 +411,16 @@ mod tests {
                 total += loss.evaluate(i, row, *label, &mut of_row) / shape.0 as f32;
                 gradient.extend(of_row.iter().map(|g| g / shape.0 as f32));
             }
-            let agrees = |total: f32, gradient: &[f32], how: &str| {
-                let (weight, t) = (case.weight, case.temperature);
-                let about = format!("weight {weight}, temperature {t}, by {how}");
-                assert!(
-                    close(total, case.loss),
-                    "{about}: {total}, not {}",
-                    case.loss
-                );
-                for (found, wanted) in gradient.iter().zip(case.gradient.iter().flatten()) {
-                    assert!(close(*found, *wanted), "{about}: {found}, not {wanted}");
-                }
-            };
-            agrees(total, &gradient, "plan");
-
-            let logits = Var::from_slice(&case.logits.concat(), shape, &Device::Cpu).unwrap();
-            let labels = Tensor::new(case.labels.as_slice(), &Device::Cpu).unwrap();
-            let plain = hw_kernels::softmax_loss(&logits, &labels, &terms).unwrap();
-            let loss = teacher.distill(&plain, &logits, &answers).unwrap();
-            let gradients = loss.backward().unwrap();
-            let gradient = gradients.get(&logits).unwrap().flatten_all().unwrap();
-            let gradient = gradient.to_vec1::<f32>().unwrap();
-            agrees(loss.to_scalar().unwrap(), &gradient, "tensors");
+            let (weight, t) = (case.weight, case.temperature);
+            let about = format!("weight {weight}, temperature {t}");
+            assert!(
+                close(total, case.loss),
+                "{about}: {total}, not {}",
+                case.loss
+            );
+            for (found, wanted) in gradient.iter().zip(case.gradient.iter().flatten()) {
+                assert!(close(*found, *wanted), "{about}: {found}, not {wanted}");
+            }
         }
     }
 }

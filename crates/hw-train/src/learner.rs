@@ -1,0 +1,233 @@
+//! A network in training with its optimizer and its averages: everything that changes from step to step,
+//! in the executor's flat memory, and given a name only where it is written down.
+
+use crate::averaging::Averages;
+use crate::checkpoint::Numbers;
+use crate::error::Result;
+use crate::experiment::Experiment;
+use crate::optimizer::OptimizerState;
+use candle_core::Tensor;
+use hw_kernels::LossTerms;
+use hw_kernels::cpu::softmax;
+use hw_models::weights::Contents;
+use hw_models::{
+    Executor, Frozen, Graph, LossFunction, Mode, Network, StepResult, Tensors, cross_entropy,
+    executor,
+};
+use std::cell::RefCell;
+
+/// A network that learns.
+pub(crate) struct Learner {
+    executor: Box<dyn Executor>,
+    optimizer: OptimizerState,
+    averages: Option<Averages>,
+}
+
+/// Weights and buffers, in an executor's memory.
+pub(crate) struct Scored {
+    pub(crate) weights: Vec<f32>,
+    pub(crate) buffers: Vec<Vec<f32>>,
+}
+
+impl Learner {
+    /// An untrained one, its weights drawn from the experiment's seed.
+    pub(crate) fn new(experiment: &Experiment) -> Result<Self> {
+        let graph = experiment.spec.lower()?;
+        let tensors = Tensors::initial(&graph, experiment.config.seed);
+        let config = &experiment.config;
+        let executor = executor(graph, &tensors, config.batch, &experiment.device)?;
+        Ok(Self {
+            optimizer: OptimizerState::flat(config.optimizer, executor.weights().len()),
+            averages: config.ema.map(|decay| Averages::new(decay, &*executor)),
+            executor,
+        })
+    }
+
+    /// One that goes on after `steps` steps, from its tensors and the numbers that [`Self::state`] gave; a
+    /// sentence about the first of them that is missing, has another length or belongs to nothing.
+    pub(crate) fn restored(
+        experiment: &Experiment,
+        graph: Graph,
+        tensors: &Tensors,
+        steps: u64,
+        mut state: Numbers,
+    ) -> Result<std::result::Result<Self, String>> {
+        let config = &experiment.config;
+        let executor = executor(graph, tensors, config.batch, &experiment.device)?;
+        let restore = |state: &mut Numbers| {
+            let averages = match config.ema {
+                Some(decay) => Some(Averages::restored(decay, &*executor, state)?),
+                None => None,
+            };
+            let taking = Taking::new(executor.graph(), state);
+            let rule = config.optimizer;
+            let optimizer = OptimizerState::flat_from(rule, steps, |slot| {
+                executor.pack(&|name| taking.take(&format!("{slot}.{name}"), name, "optimizer state"))
+            });
+            taking.problem()?;
+            match state.keys().next() {
+                None => Ok((optimizer, averages)),
+                Some(key) => Err(format!("optimizer state '{key}' belongs to no parameter")),
+            }
+        };
+        let restored = restore(&mut state);
+        Ok(restored.map(|(optimizer, averages)| Self {
+            executor,
+            optimizer,
+            averages,
+        }))
+    }
+
+    /// Its graph.
+    pub(crate) fn graph(&self) -> &Graph {
+        self.executor.graph()
+    }
+
+    /// One step, the update included unless the loss is no number.
+    pub(crate) fn step(
+        &mut self,
+        images: &[f32],
+        labels: &[u32],
+        dropout_seed: u64,
+        loss: &dyn LossFunction,
+        learning_rate: f32,
+    ) -> Result<StepResult> {
+        let result = self.executor.step(images, labels, dropout_seed, loss)?;
+        if result.loss.is_finite() {
+            self.optimizer.begin_step();
+            let (weights, gradients) = self.executor.update();
+            self.optimizer.update(0, weights, gradients, learning_rate);
+            if let Some(averages) = &mut self.averages {
+                averages.update(&*self.executor, self.optimizer.steps());
+            }
+        }
+        Ok(result)
+    }
+
+    /// What is scored and kept: the averages where there are some, else the weights.
+    pub(crate) fn scored(&self) -> Scored {
+        let executor = &self.executor;
+        match &self.averages {
+            Some(averages) => averages.scored(),
+            None => Scored {
+                weights: executor.weights().to_vec(),
+                buffers: executor.buffers().to_vec(),
+            },
+        }
+    }
+
+    /// The executor, to measure statistics by.
+    pub(crate) fn executor(&mut self) -> &mut dyn Executor {
+        &mut *self.executor
+    }
+
+    /// A network with these weights, to be run.
+    pub(crate) fn freeze(&self, scored: &Scored) -> Result<Frozen> {
+        Ok(self.executor.freeze(&scored.weights, &scored.buffers)?)
+    }
+
+    /// A weights file's contents for these weights.
+    pub(crate) fn contents(&self, scored: &Scored) -> Contents {
+        let tensors = self.executor.tensors(&scored.weights, &scored.buffers);
+        Contents::of(self.graph(), tensors)
+    }
+
+    /// The trained network itself.
+    pub(crate) fn trained(&self) -> Contents {
+        let executor = &self.executor;
+        let tensors = executor.tensors(executor.weights(), executor.buffers());
+        Contents::of(self.graph(), tensors)
+    }
+
+    /// The numbers of the optimizer, `velocity.conv1.weight`, and of the averages, by name.
+    pub(crate) fn state(&self) -> Numbers {
+        let names = || self.graph().parameters.iter().map(|tensor| &tensor.name);
+        let mut state = Numbers::new();
+        for (slot, flat) in self.optimizer.numbers(0) {
+            let tensors = names().zip(self.executor.unpack(&flat));
+            state.extend(tensors.map(|(name, values)| (format!("{slot}.{name}"), values)));
+        }
+        if let Some(averages) = &self.averages {
+            state.extend(averages.by_name(&*self.executor));
+        }
+        state
+    }
+
+    /// The name of the first tensor with a number that is none.
+    pub(crate) fn broken_tensor(&self) -> Option<String> {
+        let executor = &self.executor;
+        let fine = |values: &[f32]| values.iter().all(|value| value.is_finite());
+        if fine(executor.weights()) && executor.buffers().iter().all(|buffer| fine(buffer)) {
+            return None;
+        }
+        let tensors = executor.tensors(executor.weights(), executor.buffers());
+        let graph = self.graph();
+        let all = graph.parameters.iter().zip(&tensors.parameters);
+        let mut all = all.chain(graph.buffers.iter().zip(&tensors.buffers));
+        all.find(|(_, values)| !fine(values)).map(|(tensor, _)| tensor.name.clone())
+    }
+
+    /// The first tensor or layer output that is no number on these images `[n, c, h, w]`.
+    pub(crate) fn first_non_finite(
+        &self,
+        experiment: &Experiment,
+        images: &[f32],
+        shape: [usize; 4],
+        dropout_seed: u64,
+    ) -> Result<Option<String>> {
+        let executor = &self.executor;
+        let tensors = executor.tensors(executor.weights(), executor.buffers());
+        let network = Network::from_tensors(self.graph().clone(), &tensors, &experiment.device)?;
+        let images = Tensor::from_slice(images, shape.as_slice(), network.device())?;
+        Ok(network.first_non_finite(&images, Mode::Train { dropout_seed })?)
+    }
+}
+
+/// Takes tensors from a checkpoint's state by name, and remembers the first that cannot be.
+pub(crate) struct Taking<'a> {
+    graph: &'a Graph,
+    state: RefCell<&'a mut Numbers>,
+    problem: RefCell<Option<String>>,
+}
+
+impl<'a> Taking<'a> {
+    pub(crate) fn new(graph: &'a Graph, state: &'a mut Numbers) -> Self {
+        Self {
+            graph,
+            state: RefCell::new(state),
+            problem: RefCell::new(None),
+        }
+    }
+
+    /// The numbers under `key`, as many as the tensor `name` has; nothing, and a problem, where there are
+    /// not. `what` says in messages what they are.
+    pub(crate) fn take(&self, key: &str, name: &str, what: &str) -> Option<Vec<f32>> {
+        let mut tensors = self.graph.parameters.iter().chain(&self.graph.buffers);
+        let wanted = tensors.find(|tensor| tensor.name == name)?.len();
+        let stored = self.state.borrow_mut().remove(key);
+        let problem = match &stored {
+            None => format!("{what} '{key}' is missing"),
+            Some(values) if values.len() != wanted => {
+                format!("{what} '{key}' has {} numbers, not {wanted}", values.len())
+            }
+            Some(_) => return stored,
+        };
+        self.problem.borrow_mut().get_or_insert(problem);
+        None
+    }
+
+    pub(crate) fn problem(self) -> std::result::Result<(), String> {
+        self.problem.into_inner().map_or(Ok(()), Err)
+    }
+}
+
+/// The loss of one image, and its gradient, with these terms.
+pub(crate) fn loss_function(terms: &LossTerms) -> Box<dyn LossFunction + '_> {
+    if *terms == LossTerms::default() {
+        return Box::new(cross_entropy);
+    }
+    Box::new(|logits: &[f32], label: u32, gradient: &mut [f32]| {
+        let terms = terms.as_slices();
+        softmax::loss(logits, &[label], logits.len(), terms, gradient)
+    })
+}

@@ -17,6 +17,7 @@
 //! ```
 #![warn(missing_docs)]
 
+mod device;
 mod error;
 pub mod fold;
 mod frozen;
@@ -29,6 +30,7 @@ pub mod summary;
 pub mod weights;
 pub mod zoo;
 
+pub use device::{DeviceChoice, DeviceError};
 pub use error::{ModelError, Result};
 pub use fold::fold;
 pub use frozen::Frozen;

@@ -28,6 +28,110 @@ fn help_lists_every_chore() {
     }
 }
 
+/// An older build that answers every question of `bench` with these numbers.
+#[cfg(unix)]
+fn old_build(folder: &std::path::Path, rate: f64, milliseconds: f64, peak_mb: f64) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let path = folder.join("old-xtask");
+    let answer = format!(
+        r#"{{"rate":{rate},"milliseconds":{milliseconds},"share":null,"peak_mb":{peak_mb},"error":null}}"#
+    );
+    let script = format!(
+        "#!/bin/sh\necho '{{\"ready\":\"hw\"}}'\nwhile read -r question; do echo '{answer}'; done\n"
+    );
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    path.to_string_lossy().into_owned()
+}
+
+#[cfg(unix)]
+#[test]
+fn an_older_build_that_was_faster_is_a_failed_check_and_a_slower_one_is_none() {
+    let home = tempfile::tempdir().unwrap();
+    let against = |old: &str| {
+        let out = home.path().join("table.md").to_string_lossy().into_owned();
+        let options = [
+            "--quick",
+            "--net",
+            "bn-cnn",
+            "--out",
+            &out,
+            "--against",
+            old,
+        ];
+        let (good, text) = xtask(&[&["bench"], &options[..]].concat());
+        (good, text, std::fs::read_to_string(out).unwrap())
+    };
+    let (good, text, table) = against(&old_build(home.path(), 1e-9, 1e9, 1e9));
+    assert!(good, "{text}");
+    assert!(
+        text.contains("turn 2/2: bn-cnn, one image, about "),
+        "{text}"
+    );
+    assert!(text.contains("\nNo ratio is below 0.98.\n"), "{text}");
+    assert_eq!(table.matches("| bn-cnn | ").count(), 6, "{table}");
+    let (good, text, table) = against(&old_build(home.path(), 1e12, 1e-9, 1e-9));
+    assert!(!good, "{text}");
+    for all in [
+        "training 0.000",
+        "batch 256, memory 0.000",
+        "one image 0.000",
+    ] {
+        assert!(table.contains(&format!("bn-cnn {all}")), "{table}");
+    }
+}
+
+#[test]
+fn a_build_is_measured_against_itself_as_json() {
+    let own = env!("CARGO_BIN_EXE_xtask");
+    let options = [
+        "--quick",
+        "--net",
+        "lenet5",
+        "--only",
+        "inference",
+        "--json",
+    ];
+    let output = Command::new(own)
+        .args(["bench", "--against", own])
+        .args(options)
+        .output()
+        .unwrap();
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = found["rows"].as_array().unwrap();
+    let measures: Vec<&str> = rows
+        .iter()
+        .filter_map(|row| row["measure"].as_str())
+        .collect();
+    assert_eq!(
+        measures,
+        ["images-per-second", "peak-mb", "milliseconds", "peak-mb"]
+    );
+    for row in rows {
+        assert_eq!(row["ratio"]["turns"], 2, "{row}");
+        assert!(row["old"].as_f64() > Some(0.0), "{row}");
+    }
+    assert_eq!(found["passed"].as_bool(), Some(output.status.success()));
+}
+
+#[test]
+fn what_is_no_older_build_is_refused_in_one_line() {
+    for (old, says) in [
+        ("/nowhere/xtask", "--against /nowhere/xtask"),
+        ("Cargo.toml", "as a worker of bench"),
+    ] {
+        let (good, text) = xtask(&["bench", "--quick", "--net", "lenet5", "--against", old]);
+        let errors: Vec<&str> = text
+            .lines()
+            .filter(|line| line.starts_with("error: "))
+            .collect();
+        assert!(
+            !good && errors.len() == 1 && errors[0].contains(says),
+            "{text}"
+        );
+    }
+}
+
 #[test]
 fn a_served_model_that_does_not_exist_is_refused_with_those_that_do() {
     let (good, text) = xtask(&["train-served", "--only", "greek"]);

@@ -9,7 +9,7 @@ use hw_data::{
 };
 use hw_exchange::Format;
 use hw_kernels::Activation;
-use hw_models::{Initializer, zoo};
+use hw_models::{DeviceChoice, DeviceError, Initializer, zoo};
 use hw_train::blocks::Family;
 use hw_train::optimizer::RULES;
 use hw_train::range_test::Range;
@@ -333,6 +333,7 @@ Examples:
   hw train --config runs/first/config.json --seed 2 --out runs/second
   hw train --model bn-cnn --dataset mnist --teacher runs/large --augment standard \\
       --augment-cycle 20 --epochs 200 --out runs/distilled
+  hw train --model bn-cnn --dataset mnist --device cuda --out runs/gpu
   hw train --resume runs/first
 
 Ctrl-C stops at the next step with everything saved; --resume goes on to the same bits as if it had
@@ -354,7 +355,28 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub(crate) checkpoint_every: u64,
     #[command(flatten)]
+    pub(crate) device: DeviceArg,
+    #[command(flatten)]
     pub(crate) looks: RegisterArg,
+}
+
+/// Which device computes.
+#[derive(Debug, Default, Args)]
+pub(crate) struct DeviceArg {
+    /// Compute on cpu, cuda, cuda:N (the GPU number N, from 0) or metal; each kind of device has bits of its
+    /// own [default: cpu, or what the configuration says]
+    #[arg(long, value_name = "DEVICE", value_parser = str::parse::<DeviceChoice>)]
+    pub(crate) device: Option<DeviceChoice>,
+}
+
+impl DeviceArg {
+    /// The device that was asked for, else the processor.
+    ///
+    /// # Errors
+    /// When the program or the machine has no such device.
+    pub(crate) fn open(&self) -> Result<candle_core::Device, DeviceError> {
+        self.device.unwrap_or_default().open()
+    }
 }
 
 /// Where looks at test sets are counted.
@@ -402,6 +424,8 @@ pub(crate) struct LrRangeArgs {
     /// Training steps
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = Range::default().steps)]
     pub(crate) steps: usize,
+    #[command(flatten)]
+    pub(crate) device: DeviceArg,
 }
 
 /// What decides a run's bits; each overrides the config file.
@@ -561,6 +585,7 @@ const EVAL_EXAMPLES: &str = "\
 Examples:
   hw eval --checkpoint runs/first --dataset mnist
   hw eval --checkpoint runs/first/best.safetensors --dataset folder:my-digits --json
+  hw eval --checkpoint runs/gpu --dataset mnist --device cuda:1
 
 Every look at a test set is counted; `hw looks` lists them.";
 
@@ -574,6 +599,8 @@ pub(crate) struct EvalArgs {
     pub(crate) dataset: DatasetId,
     #[command(flatten)]
     pub(crate) emnist: EmnistArg,
+    #[command(flatten)]
+    pub(crate) device: DeviceArg,
     #[command(flatten)]
     pub(crate) looks: RegisterArg,
 }
@@ -596,6 +623,8 @@ pub(crate) struct CrossArgs {
     pub(crate) dataset: Vec<DatasetId>,
     #[command(flatten)]
     pub(crate) emnist: EmnistArg,
+    #[command(flatten)]
+    pub(crate) device: DeviceArg,
     #[command(flatten)]
     pub(crate) looks: RegisterArg,
 }
@@ -734,6 +763,8 @@ pub(crate) struct PredictArgs {
     /// How many answers an image
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = at_least_one)]
     pub(crate) top: usize,
+    #[command(flatten)]
+    pub(crate) device: DeviceArg,
 }
 
 const EXPORT_EXAMPLES: &str = "\

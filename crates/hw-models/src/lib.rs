@@ -17,6 +17,7 @@
 //! ```
 #![warn(missing_docs)]
 
+mod device;
 mod error;
 mod executor;
 mod frozen;
@@ -31,6 +32,7 @@ pub mod summary;
 pub mod weights;
 pub mod zoo;
 
+pub use device::{DeviceChoice, DeviceError};
 pub use error::{ModelError, Result};
 pub use executor::{Executor, executor};
 pub use frozen::Frozen;

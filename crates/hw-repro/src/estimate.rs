@@ -2,7 +2,7 @@
 //! from what earlier runs on this machine took.
 
 use super::jobs::Job;
-use hw_models::ModelSpec;
+use hw_models::{DeviceChoice, ModelSpec};
 use hw_train::{Machine, Outcome, TrainConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -88,8 +88,12 @@ impl Estimator {
             let text = serde_json::to_string(spec).unwrap_or_default();
             hw_core::files::sha256_hex(text.as_bytes())[..8].to_string()
         });
+        let device = match config.device {
+            DeviceChoice::Cpu => String::new(),
+            other => format!("/{other}"),
+        };
         format!(
-            "{}/{}/{}/{}",
+            "{}/{}/{}/{}{device}",
             config.model,
             spec.unwrap_or_default(),
             config.batch,

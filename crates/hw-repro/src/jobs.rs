@@ -463,6 +463,7 @@ fn config(
         early_stopping: decl.early_stopping,
         init: decl.init,
         probe: decl.probe,
+        device: decl.device.unwrap_or_default(),
         ..TrainConfig::default()
     };
     let Value::Object(mut fields) = serde_json::to_value(base)? else {
@@ -515,6 +516,32 @@ pub(crate) mod tests {
         assert_eq!((config.epochs, config.batch, config.limit), (20, 100, None));
         assert_eq!((config.learning_rate, config.val_fraction), (0.1, 0.0));
         assert_eq!(config.optimizer, "momentum".parse().unwrap());
+    }
+
+    #[test]
+    fn a_run_and_those_like_it_name_their_device_and_all_others_are_configured_as_before() {
+        let template = include_str!("../papers/template.toml");
+        let with = |line: &str| {
+            let text = template.replacen("# device = \"cuda\"", line, 1);
+            assert_ne!(text, template);
+            Paper::parse(&text)
+        };
+        let devices = |paper: Paper| -> Vec<String> {
+            let papers = [paper];
+            let all = Selection::parse(None, &papers).unwrap();
+            let data = DataCache::new(DataDirs::default(), true);
+            let jobs = plan(&papers, &all, &options(Profile::Smoke), &data).unwrap();
+            let configs = jobs.iter().flat_map(|job| &job.configs);
+            let written = configs.map(|config| serde_json::to_value(config).unwrap());
+            written.map(|config| config["device"].to_string()).collect()
+        };
+        assert_eq!(
+            devices(with("device = \"metal\"").unwrap()),
+            ["\"metal\""; 2]
+        );
+        assert_eq!(devices(Paper::parse(template).unwrap()), ["null"; 2]);
+        let problem = format!("{:#}", with("device = \"gpu\"").unwrap_err());
+        assert!(problem.contains("unknown device 'gpu'"), "{problem}");
     }
 
     #[test]

@@ -83,7 +83,8 @@ fn make(seed: &RunResult, source: &Source<'_>, runs: &Path) -> Result<MapPlaces,
         .collect();
     let side = test.images.shape().iter().product();
     let folder = runs.join(&seed.run);
-    let trained = hw_train::checkpoint::open(&folder, &candle_core::Device::Cpu);
+    let device = seed.config.device.open().map_err(|error| text(&error))?;
+    let trained = hw_train::checkpoint::open(&folder, &device);
     let trained = trained.map_err(|error| text(&error))?;
     let config = LoaderConfig {
         batch: BATCH,

@@ -97,7 +97,11 @@ impl Measurer<'_> {
     ) -> Result<(RunResult, bool)> {
         let known = self.known(test);
         let mut changed = known.is_none();
-        let open = || hw_train::checkpoint::open(self.made.folder, &candle_core::Device::Cpu);
+        // What computed the run computes its answers, whose times are then those of the same device.
+        let open = || -> Result<Trained> {
+            let device = self.config.device.open()?;
+            Ok(hw_train::checkpoint::open(self.made.folder, &device)?)
+        };
         let mut trained = None;
         let mut result = match known {
             Some(known) => known,

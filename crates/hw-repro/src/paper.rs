@@ -6,8 +6,8 @@ use super::expression::{Check, Term};
 use super::toml_error::at_line;
 use anyhow::{Context, Result, bail};
 use hw_data::{DatasetId, EmnistEdition, Step};
-use hw_models::Initializer;
 use hw_models::zoo::Settings;
+use hw_models::{DeviceChoice, Initializer};
 use hw_train::EarlyStopping;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -188,6 +188,8 @@ pub(crate) struct RunDecl {
     /// As in a config file.
     pub(crate) preprocess: Option<Value>,
     pub(crate) probe: Option<usize>,
+    /// The kind of device that computes it; the processor if absent.
+    pub(crate) device: Option<DeviceChoice>,
     /// Further fields of the config file: schedule, loss.
     #[serde(default)]
     pub(crate) train: Map<String, Value>,
@@ -672,6 +674,7 @@ impl Paper {
             run.init = run.init.or(base.init);
             run.preprocess = run.preprocess.take().or(base.preprocess);
             run.probe = run.probe.or(base.probe);
+            run.device = run.device.or(base.device);
             run.teacher = run.teacher.take().or(base.teacher);
             run.sixth |= base.sixth;
             let own = std::mem::replace(&mut run.train, base.train);

@@ -7,6 +7,7 @@ use super::error::ReproError;
 use super::jobs::Job;
 use super::options::Options;
 use anyhow::{Context, Result};
+use hw_models::DeviceChoice;
 use hw_train::{Computation, TrainConfig};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -80,7 +81,7 @@ impl Plan {
         Self {
             asked,
             runs: hw_core::files::sha256_hex(&all),
-            computation: Computation::on(&candle_core::Device::Cpu),
+            computation: Computation::by(DeviceChoice::Cpu),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::optimizer::Optimizer;
 use crate::schedule::Schedule;
 use crate::teacher::Teacher;
 use hw_data::{Augment, DatasetId, EmnistEdition, Preprocess, Sampling};
-use hw_models::{Initializer, ModelSpec, zoo};
+use hw_models::{DeviceChoice, Initializer, ModelSpec, zoo};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -75,6 +75,10 @@ pub struct TrainConfig {
     pub sampling: Sampling,
     /// Passes over the training set.
     pub epochs: usize,
+    /// The kind of device that computes: each has bits of its own. Which one of several equal devices it is does
+    /// not matter, and is no part of this.
+    #[serde(skip_serializing_if = "is_default")]
+    pub device: DeviceChoice,
     /// The root of every random draw.
     pub seed: u64,
     /// Share of the training set held out to select weights and stop early; 0 for none.
@@ -156,6 +160,7 @@ impl Default for TrainConfig {
             batch: 128,
             sampling: Sampling::Epoch,
             epochs: 10,
+            device: DeviceChoice::Cpu,
             seed: 1,
             val_fraction: 0.1,
             stratified: true,
@@ -231,6 +236,10 @@ impl TrainConfig {
             if value == 0 {
                 return refuse(field, "0".into(), "at least 1");
             }
+        }
+        if self.device != self.device.kind() {
+            let expected = "a kind, cuda: which GPU computes is said by --device";
+            return refuse("device", self.device.to_string(), expected);
         }
         if !(0.0..1.0).contains(&self.val_fraction) {
             return refuse("val-fraction", self.val_fraction.to_string(), "in [0, 1)");

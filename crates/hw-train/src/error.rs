@@ -84,6 +84,9 @@ pub enum TrainError {
     /// A model could not be built or stored.
     #[error(transparent)]
     Model(#[from] hw_models::ModelError),
+    /// There is no such device.
+    #[error(transparent)]
+    Device(#[from] hw_models::DeviceError),
     /// A kernel refused its input.
     #[error(transparent)]
     Kernel(#[from] hw_kernels::KernelError),

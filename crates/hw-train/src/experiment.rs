@@ -8,7 +8,7 @@ use crate::schedule::{self, Length, Plateau};
 use candle_core::Device;
 use hw_data::{DataDirs, Dataset, Loader, LoaderConfig, Split, SplitIndices, split};
 use hw_kernels::LossTerms;
-use hw_models::ModelSpec;
+use hw_models::{DeviceChoice, ModelSpec};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -36,7 +36,8 @@ impl Experiment {
     /// Loads the data that `config` names and checks everything.
     ///
     /// # Errors
-    /// [`TrainError::Config`], [`TrainError::Data`] or [`TrainError::Model`], naming what is wrong.
+    /// [`TrainError::Config`], [`TrainError::Device`], [`TrainError::Data`] or [`TrainError::Model`], naming what is
+    /// wrong.
     pub fn load(config: TrainConfig, dirs: &DataDirs) -> Result<Self> {
         config.check()?;
         let dirs = dirs.clone().with_edition(config.edition);
@@ -62,6 +63,7 @@ impl Experiment {
         test: Option<Arc<Dataset>>,
     ) -> Result<Self> {
         config.check()?;
+        let device = config.device.open()?;
         let input = config.preprocess.output_shape(train.images.shape())?;
         let spec = config.model_spec(input, train.classes.len())?;
         if let Some(statistics) = config.batch_norm_statistics {
@@ -95,7 +97,7 @@ impl Experiment {
             false => Some(loader(&train, split.validation, EVALUATION_BATCH, None)?),
         };
         let data = DataStamp::of(&train);
-        let computation = Computation::on(&Device::Cpu);
+        let computation = Computation::on(&device);
         let stamp = Stamp {
             run: run_id(&config, &spec, &data, &computation),
             config: config.clone(),
@@ -119,13 +121,15 @@ impl Experiment {
             train,
             validation,
             probes,
-            device: Device::Cpu,
+            device,
         })
     }
 
     /// The same experiment with its tensors on `device`; the kind of device is a part of the run's id.
     pub fn on(mut self, device: Device) -> Self {
+        self.config.device = DeviceChoice::of(&device).kind();
         let stamp = &mut self.stamp;
+        stamp.config = self.config.clone();
         stamp.computation = Computation::on(&device);
         stamp.run = run_id(&self.config, &self.spec, &stamp.data, &stamp.computation);
         self.device = device;
@@ -135,6 +139,11 @@ impl Experiment {
     /// The run's id: a hash of its full configuration, its model, its data and what computes it.
     pub fn id(&self) -> &str {
         &self.stamp.run
+    }
+
+    /// Where its tensors are.
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     /// The configuration.
@@ -302,6 +311,28 @@ mod tests {
         assert_eq!(id("{}"), "1dc42f56c415df39");
         let stopping = r#"{"early_stopping":{"patience":3},"limit":10,"ema":0.9}"#;
         assert_eq!(id(stopping), "6198292e59079e98");
+    }
+
+    #[test]
+    fn a_device_that_the_program_was_not_built_for_is_refused_before_anything_starts() {
+        if candle_core::utils::metal_is_available() {
+            return;
+        }
+        let glyphs = generate(GlyphSet::Digits, Split::Train, 20, &GlyphConfig::default()).unwrap();
+        let of = |device| {
+            let config = TrainConfig {
+                device,
+                ..TrainConfig::default()
+            };
+            Experiment::new(config, Arc::new(glyphs.clone()), None)
+        };
+        let problem = of(DeviceChoice::Metal).unwrap_err().to_string();
+        assert!(problem.contains("--features metal"), "{problem}");
+        let problem = of(DeviceChoice::Cuda(1)).unwrap_err().to_string();
+        assert!(problem.starts_with("config: device is cuda:1"), "{problem}");
+        let own = of(DeviceChoice::Cpu).unwrap();
+        let id = own.id().to_string();
+        assert_eq!(own.on(Device::Cpu).id(), id);
     }
 
     #[test]

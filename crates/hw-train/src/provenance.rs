@@ -2,6 +2,7 @@
 
 use candle_core::Device;
 use hw_data::Dataset;
+use hw_models::DeviceChoice;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -49,15 +50,15 @@ impl Computation {
 
     /// How this program computes on `device`.
     pub fn on(device: &Device) -> Self {
-        let device = match device {
-            Device::Cpu => "cpu",
-            Device::Cuda(_) => "cuda",
-            Device::Metal(_) => "metal",
-        };
+        Self::by(DeviceChoice::of(device))
+    }
+
+    /// How this program computes on a device of that kind.
+    pub fn by(device: DeviceChoice) -> Self {
         Self {
             version: Self::VERSION,
             precision: "f32".into(),
-            device: device.into(),
+            device: device.kind_name().into(),
         }
     }
 

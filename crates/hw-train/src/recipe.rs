@@ -147,6 +147,7 @@ mod tests {
             batch: 20,
             sampling: Sampling::Replacement,
             epochs: 6,
+            device: "cuda".parse().unwrap(),
             seed: 7,
             val_fraction: 0.25,
             stratified: false,

@@ -1,6 +1,7 @@
 //! Arguments of `bench`.
 
 use super::Mode;
+use clap::builder::ArgPredicate;
 use std::path::PathBuf;
 
 /// Arguments of `bench`.
@@ -11,6 +12,8 @@ Examples:
   cargo xtask bench --net bn-cnn --json
   cargo xtask bench --peers peers/bin/python --rust-peers --record results/bench --out results/bench.md
                                                        beside all others; goes on where it was stopped
+  cargo xtask bench --against /elsewhere/xtask         an older build in turns with this one, quarter of an hour;
+                                                       exit code 1 if anything is below .98 of what it was
   cargo xtask bench --overhead                         what `hw train` loses to loading and logging
   cargo xtask bench --scaling                          rates and memory against set and batch size
 The peers' Python needs: torch torchvision tensorflow-cpu keras onnx onnxscript onnxruntime")]
@@ -23,6 +26,14 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     pub(crate) rust_peers: bool,
 
+    /// Another build of xtask, measured in turns with this one: training, inference and peak memory
+    #[arg(long, value_name = "OLD_XTASK", conflicts_with_all = ["peers", "rust_peers", "record", "minutes"])]
+    pub(crate) against: Option<PathBuf>,
+
+    /// With --against: two turns of a tenth of a second, to see that it works
+    #[arg(long, requires = "against", conflicts_with_all = ["rounds", "seconds"])]
+    pub(crate) quick: bool,
+
     /// Only this network
     #[arg(long, value_name = "NAME", value_parser = net_names())]
     pub(crate) net: Option<String>,
@@ -31,12 +42,14 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "KIND")]
     pub(crate) only: Option<Only>,
 
-    /// Rounds in which all take their turn
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = rounds)]
+    /// Rounds in which all take their turn [default: 3; with --against 12]
+    #[arg(long, value_name = "N", value_parser = rounds, hide_default_value = true, default_value = "3")]
+    #[arg(default_value_ifs = [("quick", ArgPredicate::Equals("true".into()), "2"), ("against", ArgPredicate::IsPresent, "12")])]
     pub(crate) rounds: usize,
 
-    /// Seconds of each measurement
-    #[arg(long, value_name = "S", default_value_t = 3.0, value_parser = seconds)]
+    /// Seconds of each measurement [default: 3; with --against 1]
+    #[arg(long, value_name = "S", value_parser = seconds, hide_default_value = true, default_value = "3")]
+    #[arg(default_value_ifs = [("quick", ArgPredicate::Equals("true".into()), "0.1"), ("against", ArgPredicate::IsPresent, "1")])]
     pub(crate) seconds: f64,
 
     /// After this long, a network's remaining measurements get one round each
@@ -60,11 +73,11 @@ pub(crate) struct BenchArgs {
     pub(crate) threads: Option<u16>,
 
     /// Instead: runs of `hw train` on MNIST in turns with bare steps of the same plan
-    #[arg(long, conflicts_with_all = ["peers", "rust_peers", "only", "record", "scaling"])]
+    #[arg(long, conflicts_with_all = ["peers", "rust_peers", "only", "record", "scaling", "against"])]
     pub(crate) overhead: bool,
 
     /// Instead: rates and memory of `hw train` against the size of the set and of the batch
-    #[arg(long, conflicts_with_all = ["peers", "rust_peers", "only", "record"])]
+    #[arg(long, conflicts_with_all = ["peers", "rust_peers", "only", "record", "against"])]
     pub(crate) scaling: bool,
 
     /// Where `--scaling` draws its figures

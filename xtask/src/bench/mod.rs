@@ -1,6 +1,7 @@
-//! `cargo xtask bench`: how fast networks train and run here, beside other frameworks ([`compare`]);
-//! what training loses around its steps ([`overhead`]); and how its cost grows ([`scaling`]).
+//! `cargo xtask bench`: how fast networks train and run here, beside other frameworks ([`compare`]) or an older
+//! build ([`against`]); what training loses around its steps ([`overhead`]); and how its cost grows ([`scaling`]).
 
+mod against;
 mod args;
 mod compare;
 mod nets;
@@ -76,6 +77,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<ExitCode> {
         } => scaling::measure_point(point),
         BenchArgs { overhead: true, .. } => overhead::run(args),
         BenchArgs { scaling: true, .. } => scaling::run(args, threads),
+        BenchArgs {
+            against: Some(old), ..
+        } => against::run(args, old, threads),
         _ => compare::run(args, threads),
     }
 }

@@ -103,7 +103,8 @@ fn summary(finding: &Finding) -> Option<String> {
     ))
 }
 
-fn mode(mode: Mode) -> &'static str {
+/// A kind of work, for people.
+pub(crate) fn mode(mode: Mode) -> &'static str {
     match mode {
         Mode::Train => "training",
         Mode::Infer => "batch 256",

@@ -44,9 +44,15 @@ pub(crate) struct Worker {
 impl Worker {
     /// Ourselves, in a process of our own, so that memory is counted alike.
     pub(crate) fn ours(threads: usize) -> Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
+        Self::xtask(OURS, &std::env::current_exe()?, threads)
+    }
+
+    /// A build of this program, perhaps an older one: its questions and answers must stay what they are, or
+    /// builds could no longer be compared.
+    pub(crate) fn xtask(name: &str, program: &Path, threads: usize) -> Result<Self> {
+        let mut command = Command::new(program);
         command.args(["bench", "--worker", "--threads", &threads.to_string()]);
-        Self::start(OURS, command)
+        Self::start(name, command)
     }
 
     /// Another framework.

@@ -5,7 +5,6 @@ use crate::args::{Common, CrossArgs};
 use crate::output::{Table, answer, grouped, note, percent};
 use crate::test_looks::{self, Scored, TestLooks};
 use anyhow::{Context, Result};
-use candle_core::Device;
 use hw_data::catalogue::Entry;
 use hw_data::label_space::CommonSpace;
 use hw_data::{DataDirs, Dataset, DatasetId, EmnistEdition, Loader, LoaderConfig, Split, overlap};
@@ -33,10 +32,11 @@ const MERGED: &str = "merged-classes";
 
 pub(crate) fn run(args: &CrossArgs, common: &Common) -> Result<ExitCode> {
     let dirs = data_dirs(common)?;
+    let device = args.device.open()?;
     let models = args
         .checkpoint
         .iter()
-        .map(|path| Ok(checkpoint::open(path, &Device::Cpu)?))
+        .map(|path| Ok(checkpoint::open(path, &device)?))
         .collect::<Result<Vec<Trained>>>()?;
     let mut training = TrainingSets {
         dirs: dirs.clone(),

@@ -6,13 +6,13 @@ use crate::output::{Table, answer, grouped, note, percent};
 use crate::progress::Counter;
 use crate::test_looks::{self, Scored, TestLooks};
 use anyhow::{Result, bail};
-use candle_core::Device;
 use hw_data::catalogue::Entry;
 use hw_data::{
     DataDirs, Dataset, DatasetId, EmnistEdition, Loader, LoaderConfig, Preprocess, Split,
 };
 use hw_eval::looks::Purpose;
 use hw_eval::{Metrics, Timing, network};
+use hw_models::DeviceChoice;
 use hw_train::{DataStamp, Trained, checkpoint};
 use serde::Serialize;
 use std::fmt;
@@ -28,7 +28,7 @@ const TIMED: [(usize, usize); 2] = [(1, 100), (256, 15)];
 const CONFUSIONS: usize = 10;
 
 pub(crate) fn run(args: &EvalArgs, common: &Common) -> Result<ExitCode> {
-    let trained = checkpoint::open(&args.checkpoint, &Device::Cpu)?;
+    let trained = checkpoint::open(&args.checkpoint, &args.device.open()?)?;
     let stamp = &trained.stamp;
     // The two EMNISTs share images: what was trained on one is tested on the same one.
     let edition = match args.emnist.emnist {
@@ -76,6 +76,7 @@ pub(crate) fn run(args: &EvalArgs, common: &Common) -> Result<ExitCode> {
             classes: stamp.classes.clone(),
             warnings,
             threads: rayon::current_num_threads(),
+            device: DeviceChoice::of(trained.network.device()),
             metrics,
             timing,
             test_looks,
@@ -212,6 +213,7 @@ struct Answer {
     classes: Vec<String>,
     warnings: Vec<String>,
     threads: usize,
+    device: DeviceChoice,
     metrics: Metrics,
     timing: Vec<Timing>,
     /// `None` for the images that were trained on.
@@ -274,11 +276,14 @@ impl Answer {
         }
         let ece = percent(metrics.calibration.ece);
         writeln!(f, "ECE         {ece}   gap between confidence and accuracy")?;
-        let threads = self.threads;
+        let by = match self.device {
+            DeviceChoice::Cpu => format!("{} threads", self.threads),
+            device => device.to_string(),
+        };
         for time in &self.timing {
             writeln!(
                 f,
-                "batch {:<4}  {:.3} ms   5 % to 95 %: {:.3} to {:.3} ms; {} images/s, {threads} threads",
+                "batch {:<4}  {:.3} ms   5 % to 95 %: {:.3} to {:.3} ms; {} images/s, {by}",
                 time.batch,
                 time.median_ms,
                 time.p05_ms,

@@ -1,15 +1,13 @@
 //! `hw lr-range`: which learning rates a network can take, as a plot and as numbers.
 
-use super::{SYNTHETIC, data_dirs};
+use super::{SYNTHETIC, data_dirs, experiment};
 use crate::args::{Common, LrRangeArgs};
 use crate::lower::train_config;
 use crate::output::answer;
 use crate::progress;
 use anyhow::{Context, Result};
-use candle_core::Device;
 use hw_core::{CancelToken, files};
 use hw_report::plots::{Axis, LineChart, Plot, Series, WIDE};
-use hw_train::Experiment;
 use hw_train::range_test::{Range, RangeCurve};
 use serde::Serialize;
 use std::fmt;
@@ -21,8 +19,7 @@ pub(crate) fn run(args: &LrRangeArgs, common: &Common) -> Result<ExitCode> {
     let dirs = data_dirs(common)?;
     let cancel = CancelToken::new();
     progress::stop_on_interrupt(&cancel).context("cannot listen for Ctrl-C")?;
-    let what = format!("loading {}", config.dataset);
-    let experiment = progress::during(&what, common.verbose, || Experiment::load(config, &dirs))?;
+    let experiment = experiment(config, &args.device, &dirs, common)?;
     let range = Range {
         from: args.from,
         to: args.to,
@@ -30,7 +27,7 @@ pub(crate) fn run(args: &LrRangeArgs, common: &Common) -> Result<ExitCode> {
     };
     let what = format!("learning rates {} to {}", args.from, args.to);
     let curve = progress::during(&what, common.verbose, || {
-        experiment.range_test(range, &Device::Cpu, &cancel, &mut |_| {})
+        experiment.range_test(range, experiment.device(), &cancel, &mut |_| {})
     })?;
     let config = experiment.config();
     let alt = format!(

@@ -19,10 +19,12 @@ pub(crate) mod serve;
 pub(crate) mod sweep;
 pub(crate) mod train;
 
-use crate::args::Common;
+use crate::args::{Common, DeviceArg};
 use crate::progress;
 use anyhow::{Result, bail};
 use hw_data::{DataDirs, Dataset, DatasetId, Split};
+use hw_models::DeviceChoice;
+use hw_train::{Experiment, TrainConfig};
 
 /// Exit status of a run that was stopped and can be resumed: 128 + SIGINT, as shells have it.
 pub(crate) const INTERRUPTED: u8 = 130;
@@ -43,4 +45,22 @@ fn load(id: &DatasetId, split: Split, dirs: &DataDirs, common: &Common) -> Resul
     Ok(progress::during(&what, common.verbose, || {
         hw_data::load(id, split, dirs)
     })?)
+}
+
+/// The experiment, its data loaded, on the device that was asked for, else on the kind that the configuration names.
+fn experiment(
+    config: TrainConfig,
+    device: &DeviceArg,
+    dirs: &DataDirs,
+    common: &Common,
+) -> Result<Experiment> {
+    // Before anything is loaded: what cannot be had is said at once.
+    let device = device.device.unwrap_or(config.device).open()?;
+    let config = TrainConfig {
+        device: DeviceChoice::Cpu,
+        ..config
+    };
+    let what = format!("loading {}", config.dataset);
+    let loaded = progress::during(&what, common.verbose, || Experiment::load(config, dirs))?;
+    Ok(loaded.on(device))
 }

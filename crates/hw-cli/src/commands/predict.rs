@@ -3,14 +3,15 @@
 use super::SYNTHETIC;
 use super::read::is_strokes;
 use crate::args::{Common, PredictArgs};
+use crate::failure::Usage;
 use crate::output::{Table, answer};
 use anyhow::Result;
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use hw_data::centre::SIDE;
 use hw_data::gray::Gray;
 use hw_data::preprocess::{Draw, Pipeline};
 use hw_data::{DataError, Preprocess, Step};
-use hw_models::Frozen;
+use hw_models::{DeviceChoice, Frozen};
 use hw_train::Trained;
 use serde::Serialize;
 use std::fmt;
@@ -79,9 +80,9 @@ impl fmt::Display for Answer {
 pub(crate) fn run(args: &PredictArgs, common: &Common) -> Result<ExitCode> {
     let checkpoint = match &args.checkpoint {
         Some(one) if !args.words && !args.images.iter().any(|file| is_strokes(file)) => one,
-        _ => return super::read::run(args, common),
+        _ => return words(args, common),
     };
-    let trained = hw_train::checkpoint::open(checkpoint, &Device::Cpu)?;
+    let trained = hw_train::checkpoint::open(checkpoint, &args.device.open()?)?;
     let pipeline = without_noise(&trained.stamp.config.preprocess).check([1, SIDE, SIDE])?;
     let mut predictions = Vec::with_capacity(args.images.len());
     for paths in args.images.chunks(BATCH) {
@@ -100,6 +101,17 @@ pub(crate) fn run(args: &PredictArgs, common: &Common) -> Result<ExitCode> {
         },
     )?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whole words, which are read on the processor.
+fn words(args: &PredictArgs, common: &Common) -> Result<ExitCode> {
+    match args.device.device {
+        None | Some(DeviceChoice::Cpu) => super::read::run(args, common),
+        Some(device) => Err(Usage(format!(
+            "words and strokes are read on the cpu, not on {device}; leave --device out"
+        ))
+        .into()),
+    }
 }
 
 /// Noise makes a training set harder; it is no part of how an image enters the network.

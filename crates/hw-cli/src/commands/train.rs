@@ -1,6 +1,6 @@
 //! `hw train`: a run from its configuration to its weights, in one go or several.
 
-use super::{INTERRUPTED, SYNTHETIC, data_dirs, load};
+use super::{INTERRUPTED, SYNTHETIC, data_dirs, experiment, load};
 use crate::args::{Common, TrainArgs};
 use crate::failure::Usage;
 use crate::lower::train_config;
@@ -11,8 +11,11 @@ use anyhow::{Context, Result};
 use hw_core::CancelToken;
 use hw_data::{DataDirs, Split};
 use hw_eval::looks::Purpose;
+use hw_models::DeviceChoice;
 use hw_train::checkpoint::{BEST, LAST};
-use hw_train::{DataStamp, EpochRecord, Experiment, Outcome, Plateau, RunOptions, read_config};
+use hw_train::{
+    DataStamp, EpochRecord, Experiment, Outcome, Plateau, RunOptions, TrainConfig, read_config,
+};
 use serde::Serialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -28,8 +31,10 @@ pub(crate) fn run(args: &TrainArgs, common: &Common) -> Result<ExitCode> {
     let cancel = CancelToken::new();
     progress::stop_on_interrupt(&cancel).context("cannot listen for Ctrl-C")?;
     let dirs = data_dirs(common)?;
-    let what = format!("loading {}", config.dataset);
-    let experiment = progress::during(&what, common.verbose, || Experiment::load(config, &dirs))?;
+    if args.resume.is_some() {
+        check_device(&config, args)?;
+    }
+    let experiment = experiment(config, &args.device, &dirs, common)?;
 
     let mut progress = TrainProgress::new(common.verbose);
     let mut observe = |event: &_| progress.observe(event);
@@ -55,6 +60,19 @@ pub(crate) fn run(args: &TrainArgs, common: &Common) -> Result<ExitCode> {
     } else {
         ExitCode::from(INTERRUPTED)
     })
+}
+
+/// A run stays on its kind of device: another kind gives other bits, so it would be another run.
+fn check_device(config: &TrainConfig, args: &TrainArgs) -> Result<()> {
+    let (own, asked) = (config.device, args.device.device);
+    match asked.filter(|asked| asked.kind() != own) {
+        None => Ok(()),
+        Some(asked) => Err(Usage(format!(
+            "the run was started on {own} and cannot go on on {asked}, which gives other bits; leave --device \
+             out, or start another run with --config and --device {asked}"
+        ))
+        .into()),
+    }
 }
 
 /// Counts the look that a probe is, with the test images' last score; `None` without a probe. A run that
@@ -124,6 +142,7 @@ impl Answer {
         common: &Common,
     ) -> Self {
         let stamp = experiment.stamp();
+        let device = DeviceChoice::of(experiment.device());
         let (train_images, validation_images) = experiment.sizes();
         let found = [BEST, LAST]
             .map(|name| folder.join(name))
@@ -153,16 +172,26 @@ impl Answer {
             checkpoint: found,
             test_looks,
             resume: (!outcome.finished)
-                .then(|| command(format!("hw train --resume {}", quoted(folder)), common)),
+                .then(|| format!("hw train --resume {}{}", quoted(folder), on(device)))
+                .map(|line| command(line, common)),
             next: command(
                 format!(
-                    "hw eval --checkpoint {} --dataset {}",
+                    "hw eval --checkpoint {} --dataset {}{}",
                     quoted(folder),
-                    stamp.data.dataset
+                    stamp.data.dataset,
+                    on(device),
                 ),
                 common,
             ),
         }
+    }
+}
+
+/// The option that leads to the same device; the processor needs none.
+fn on(device: DeviceChoice) -> String {
+    match device {
+        DeviceChoice::Cpu => String::new(),
+        device => format!(" --device {device}"),
     }
 }
 

@@ -5,6 +5,7 @@ mod answers;
 mod crossing;
 mod damage;
 mod determinism;
+mod devices;
 mod help;
 mod interrupts;
 mod looks;

@@ -147,9 +147,9 @@ impl Collector<'_> {
         Ok(Record {
             run: self.data.run_id(&config)?,
             data: DataStamp::of(&train),
+            computation: Computation::by(config.device),
             config,
             machine: Machine::current(),
-            computation: Computation::on(&candle_core::Device::Cpu),
             weights: None,
             came_of_it: CameOfIt::Failed {
                 problem: problem.into(),

@@ -71,10 +71,7 @@ fn record(
     };
     let (machine, computation) = match file {
         Some(file) => (file.machine, file.computation),
-        None => (
-            Machine::current(),
-            Computation::on(&candle_core::Device::Cpu),
-        ),
+        None => (Machine::current(), Computation::by(config.device)),
     };
     Ok(Record {
         run,

@@ -136,9 +136,9 @@ impl Kept {
     /// # Errors
     /// A folder that cannot be listed.
     pub(crate) fn read(out: &Path) -> Result<Self> {
-        let now = Computation::on(&candle_core::Device::Cpu);
         let runs = survey(&[out.into()])?.runs.into_iter();
-        let same = runs.filter(|run| run.computation == now);
+        let now = |run: &Surveyed| Computation::by(run.config.device);
+        let same = runs.filter(|run| run.computation == now(run));
         Ok(Self(
             same.map(|run| (crate::crew::key(&run.config), Source::Folder(Box::new(run))))
                 .collect(),

@@ -81,7 +81,7 @@ pub fn answers(network: &Network, loader: &Loader) -> Result<Answers, EvalError>
 /// As [`predict`]; a network of a single layer has no such output.
 pub fn embeddings(network: &Network, loader: &Loader) -> Result<(Vec<f32>, usize), EvalError> {
     let inference = |error: ModelError| EvalError::Inference(error.into());
-    let layers = &network.resolved().layers;
+    let layers = &network.graph().layers;
     let Some(before) = layers
         .len()
         .checked_sub(2)

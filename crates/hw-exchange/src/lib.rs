@@ -38,8 +38,9 @@ mod torchvision;
 pub use declaration::{Declaration, declaration};
 pub use error::ExchangeError;
 
+use hw_models::graph::{Node, Op};
 use hw_models::weights::{Contents, STATE_PREFIX, StoredTensor};
-use hw_models::{ModelSpec, ResolvedModel};
+use hw_models::{Graph, ModelSpec};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -111,7 +112,7 @@ pub fn export(
     spec: &ModelSpec,
     format: Format,
 ) -> Result<Vec<ExportedFile>, ExchangeError> {
-    let model = spec.resolve()?;
+    let model = spec.lower()?;
     let mut tensors = own_tensors(contents, spec)?;
     turn_transposed(&model, &mut tensors);
     let classes = class_names(contents);
@@ -130,6 +131,14 @@ pub fn export(
             )]
         }
         Format::Onnx => {
+            let custom = |node: &&Node| matches!(node.op, Op::Custom { .. });
+            if let Some(node) = model.nodes.iter().find(custom) {
+                return Err(ExchangeError::NoCounterpart {
+                    format: "onnx",
+                    model: spec.name.clone(),
+                    problem: format!("layer {} is not one of ours", node.layer),
+                });
+            }
             let bytes = onnx::write(&model, &tensors, &classes, &declared);
             vec![file("model.onnx", bytes)]
         }
@@ -148,7 +157,7 @@ pub fn import(
     bytes: &[u8],
     path: &Path,
 ) -> Result<Tensors, ExchangeError> {
-    let model = spec.resolve()?;
+    let model = spec.lower()?;
     let mut read = match format {
         Format::Pytorch => state_dict::read(bytes, path)?,
         Format::Torchvision => {
@@ -184,12 +193,9 @@ pub fn import(
 
 /// The shape of every tensor of a network.
 fn shapes(spec: &ModelSpec) -> Result<BTreeMap<String, Vec<usize>>, ExchangeError> {
-    let model = spec.resolve()?;
-    let layers = model.flat();
-    let tensors = layers
-        .iter()
-        .flat_map(|l| l.parameters.iter().chain(&l.buffers));
-    Ok(tensors.map(|p| (p.name.clone(), p.shape.clone())).collect())
+    let graph = spec.lower()?;
+    let tensors = graph.parameters.into_iter().chain(graph.buffers);
+    Ok(tensors.map(|tensor| (tensor.name, tensor.shape)).collect())
 }
 
 /// The network's tensors without a trainer's; where a convolution is partly connected, the weights
@@ -208,15 +214,17 @@ fn own_tensors(contents: &Contents, spec: &ModelSpec) -> Result<Tensors, Exchang
             });
         }
     }
-    for layer in spec.resolve()?.flat() {
-        if let hw_models::Layer::Conv {
+    let graph = spec.lower()?;
+    for node in &graph.nodes {
+        if let Op::Conv {
             connections: Some(table),
-            kernel,
+            windows,
+            weight,
             ..
-        } = &layer.layer
-            && let Some(weight) = tensors.get_mut(&format!("{}.weight", layer.name))
+        } = &node.op
+            && let Some(weight) = tensors.get_mut(&graph.parameters[*weight].name)
         {
-            let (maps, area) = (weight.shape[1], kernel[0] * kernel[1]);
+            let (maps, area) = (weight.shape[1], windows.kernel_size());
             for (index, field) in weight.values.chunks_exact_mut(area).enumerate() {
                 if !table[index / maps].contains(&(index % maps)) {
                     field.fill(0.0);
@@ -240,10 +248,10 @@ fn class_names(contents: &Contents) -> Vec<String> {
 
 /// Turns the weights of transposed convolutions from our layout to PyTorch's and ONNX's, or back: the
 /// first two axes exchanged, the last two reversed. Doing it twice changes nothing.
-fn turn_transposed(model: &ResolvedModel, tensors: &mut Tensors) {
-    for layer in model.flat() {
-        if let hw_models::Layer::ConvTranspose { .. } = layer.layer
-            && let Some(weight) = tensors.get_mut(&format!("{}.weight", layer.name))
+fn turn_transposed(model: &Graph, tensors: &mut Tensors) {
+    for pair in model.nodes.windows(2) {
+        if let (Op::Spread { .. }, Op::Conv { weight, .. }) = (&pair[0].op, &pair[1].op)
+            && let Some(weight) = tensors.get_mut(&model.parameters[*weight].name)
             && let [outer, inner, height, width] = weight.shape[..]
         {
             let area = height * width;

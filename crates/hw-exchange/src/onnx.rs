@@ -5,10 +5,10 @@
 use crate::declaration::KEY;
 use crate::protobuf::{Message, Value, fields, packed};
 use crate::{ExchangeError, Tensors};
-use hw_kernels::{Activation, Padding};
-use hw_models::resolve::ResolvedLayer;
+use hw_kernels::{Activation, Padding, Windows};
+use hw_models::Graph;
+use hw_models::graph::{Node, Op};
 use hw_models::weights::StoredTensor;
-use hw_models::{Layer, ResolvedModel};
 use std::path::Path;
 
 /// The version of the operators, and of the file layout that came with it.
@@ -19,16 +19,16 @@ const INT64: i64 = 7;
 
 /// The file of a network. Its input is `images` `[n, c, h, w]`, its output `logits` `[n, classes]`.
 pub(crate) fn write(
-    model: &ResolvedModel,
+    model: &Graph,
     tensors: &Tensors,
     classes: &[String],
     declared: &str,
 ) -> Vec<u8> {
-    let mut graph = Graph::default();
-    let last = graph.chain(&model.layers, "images".into());
-    graph.node("Identity", "logits", &[&last], vec![]);
+    let mut writer = Writer::default();
+    let last = writer.all(model);
+    writer.node("Identity", "logits", &[&last], vec![]);
     let mut message = Message::default();
-    for node in graph.nodes {
+    for node in writer.nodes {
         message = message.message(1, node);
     }
     message = message.text(2, &model.spec.name);
@@ -37,7 +37,7 @@ pub(crate) fn write(
         let bytes: Vec<u8> = tensor.values.iter().flat_map(|v| v.to_le_bytes()).collect();
         message = message.message(5, initializer(name, FLOAT, &dims, &bytes));
     }
-    for (name, dims, bytes, kind) in graph.constants {
+    for (name, dims, bytes, kind) in writer.constants {
         message = message.message(5, initializer(&name, kind, &dims, &bytes));
     }
     let input = model.spec.input.map(|side| side as i64);
@@ -100,13 +100,15 @@ impl Attribute {
 
 /// Nodes in order, and constants that are no weights.
 #[derive(Default)]
-struct Graph {
+struct Writer {
     nodes: Vec<Message>,
+    /// The growth and the source of zeros that the next convolution reads between its input's cells.
+    spread: Option<(usize, String)>,
     /// Name, dimensions, bytes, type.
     constants: Vec<(String, Vec<i64>, Vec<u8>, i64)>,
 }
 
-impl Graph {
+impl Writer {
     /// Adds a node whose output has its name; gives that name.
     fn node(
         &mut self,
@@ -140,126 +142,132 @@ impl Graph {
         name
     }
 
-    fn chain(&mut self, layers: &[ResolvedLayer], mut x: String) -> String {
-        for layer in layers {
-            x = self.layer(layer, &x);
+    /// The operations of `graph` in their order; the name of its result.
+    fn all(&mut self, graph: &Graph) -> String {
+        let mut names = vec![String::new(); graph.values.len()];
+        names[0] = "images".into();
+        for (at, node) in graph.nodes.iter().enumerate() {
+            let inner = graph
+                .nodes
+                .get(at + 1)
+                .is_some_and(|next| next.layer == node.layer);
+            let name = match inner {
+                true => format!("{}.step{at}", node.layer),
+                false => node.layer.clone(),
+            };
+            let inputs: Vec<&str> = node.inputs.iter().map(|&x| names[x].as_str()).collect();
+            let output = self.operation(graph, node, &name, &inputs);
+            names[node.output] = output;
         }
-        x
+        names[graph.output].clone()
     }
 
-    /// Adds a layer that reads `x`; gives the name of its result.
-    fn layer(&mut self, layer: &ResolvedLayer, x: &str) -> String {
-        let name = &layer.name;
+    /// Adds one operation under a name; gives the name of its result.
+    fn operation(&mut self, graph: &Graph, node: &Node, name: &str, inputs: &[&str]) -> String {
         let of = |what: &str| format!("{name}.{what}");
-        let size = match layer.input[..] {
-            [_, height, width] => [height, width],
-            _ => [0, 0],
-        };
-        match &layer.layer {
-            Layer::Pad { padding: p } => {
+        let (x, given) = (inputs[0], &graph.values[node.inputs[0]]);
+        let tensor = |index: usize| graph.parameters[index].name.as_str();
+        let buffer = |index: usize| graph.buffers[index].name.as_str();
+        match &node.op {
+            Op::Pad { padding: p } => {
                 let pads = [0, 0, p.top, p.left, 0, 0, p.bottom, p.right].map(|v| v as i64);
                 let pads = self.integers(of("pads"), &pads);
                 self.node("Pad", name, &[x, &pads], vec![])
             }
-            Layer::Conv {
-                kernel,
-                stride,
-                padding,
+            Op::Conv {
+                windows,
+                weight,
                 bias,
                 ..
             } => {
-                let attributes = window(*kernel, *stride, padding.resolve(size, *kernel, *stride));
-                let (weight, offset) = (of("weight"), of("bias"));
-                let inputs = [x, &weight, &offset];
-                self.node("Conv", name, &inputs[..2 + usize::from(*bias)], attributes)
+                let operands = [Some(x), Some(tensor(*weight)), bias.map(tensor)];
+                let operands: Vec<&str> = operands.into_iter().flatten().collect();
+                match self.spread.take() {
+                    None => self.node("Conv", name, &operands, window(windows)),
+                    Some((stride, before)) => {
+                        let operands = [&[before.as_str()], &operands[1..]].concat();
+                        let attributes = transposed(windows, stride);
+                        self.node("ConvTranspose", name, &operands, attributes)
+                    }
+                }
             }
-            Layer::MaxPool {
-                kernel,
-                stride,
-                padding,
-            } => {
-                let attributes = window(*kernel, *stride, padding.resolve(size, *kernel, *stride));
-                self.node("MaxPool", name, &[x], attributes)
+            // Said by the convolution that reads it: zeros are spread for a transposed one only.
+            Op::Spread { stride } => {
+                self.spread = Some((*stride, x.to_string()));
+                x.to_string()
             }
-            Layer::AvgPool {
-                kernel,
-                stride,
-                padding,
-            } => {
-                let attributes = window(*kernel, *stride, padding.resolve(size, *kernel, *stride));
-                self.node("AveragePool", name, &[x], attributes)
+            Op::Dense { weight, bias, .. } => {
+                let operands = [Some(x), Some(tensor(*weight)), bias.map(tensor)];
+                let operands: Vec<&str> = operands.into_iter().flatten().collect();
+                self.node("Gemm", name, &operands, vec![Attribute::Int("transB", 1)])
             }
-            Layer::GlobalAvgPool => {
-                let means = self.node("GlobalAveragePool", &of("means"), &[x], vec![]);
-                self.node("Flatten", name, &[&means], vec![Attribute::Int("axis", 1)])
-            }
-            Layer::Subsample { kernel } => self.subsample(layer, x, *kernel),
-            Layer::Flatten => self.node("Flatten", name, &[x], vec![Attribute::Int("axis", 1)]),
-            Layer::Reshape { to: [c, h, w] } => {
-                let shape = self.integers(of("shape"), &[-1, *c as i64, *h as i64, *w as i64]);
-                self.node("Reshape", name, &[x, &shape], vec![])
-            }
-            Layer::Dense { bias, .. } => {
-                let (weight, offset) = (of("weight"), of("bias"));
-                let inputs = [x, &weight, &offset];
-                let transposed = vec![Attribute::Int("transB", 1)];
-                self.node("Gemm", name, &inputs[..2 + usize::from(*bias)], transposed)
-            }
-            Layer::BatchNorm { eps, .. } => {
-                let names = ["weight", "bias", "running_mean", "running_var"].map(of);
-                let [weight, bias, mean, var] = names.each_ref().map(String::as_str);
-                let eps = vec![Attribute::Float("epsilon", *eps)];
-                self.node(
-                    "BatchNormalization",
-                    name,
-                    &[x, weight, bias, mean, var],
-                    eps,
-                )
-            }
-            Layer::Activation { function } => self.activation(name, x, function),
-            // No part of a network in use.
-            Layer::Dropout { .. } => x.to_string(),
-            Layer::Rbf { .. } => self.rbf(layer, x),
-            Layer::ConvTranspose {
-                kernel,
-                stride,
-                padding: p,
+            Op::Norm {
+                scale,
+                shift,
+                mean,
+                eps,
                 ..
             } => {
-                let attributes = window([*kernel; 2], [*stride; 2], Padding::symmetric(*p));
-                let inputs = [x, &of("weight"), &of("bias")];
-                self.node("ConvTranspose", name, &inputs, attributes)
+                let operands = [
+                    x,
+                    tensor(*scale),
+                    tensor(*shift),
+                    buffer(*mean),
+                    buffer(*mean + 1),
+                ];
+                let eps = vec![Attribute::Float("epsilon", *eps)];
+                self.node("BatchNormalization", name, &operands, eps)
             }
-            Layer::Haar { low_only } => self.haar(layer, x, *low_only),
-            Layer::Concat { .. } => {
-                let [first, second] = self.branches(layer, x);
-                let maps = vec![Attribute::Int("axis", 1)];
-                self.node("Concat", name, &[&first, &second], maps)
+            Op::Affine { scale, shift, .. } => {
+                // One number a map, beside height and width.
+                let mut dims = vec![1; given.shape.len() + 1];
+                dims[1] = given.shape[0] as i64;
+                let shape = self.integers(of("shape"), &dims);
+                let [scale, shift] =
+                    [("scale_map", *scale), ("shift_map", *shift)].map(|(what, index)| {
+                        self.node("Reshape", &of(what), &[tensor(index), &shape], vec![])
+                    });
+                let scaled = self.node("Mul", &of("scaled"), &[x, &scale], vec![]);
+                self.node("Add", name, &[&scaled, &shift], vec![])
             }
-            Layer::Residual { .. } => {
-                let [body, shortcut] = self.branches(layer, x);
-                self.node("Add", name, &[&body, &shortcut], vec![])
+            Op::Activation(function) => self.activation(name, x, function),
+            Op::MaxPool(windows) => self.node("MaxPool", name, &[x], window(windows)),
+            Op::MeanPool(windows) => self.node("AveragePool", name, &[x], window(windows)),
+            Op::Reshape { to } => {
+                let dims: Vec<i64> = to.iter().map(|&d| d as i64).collect();
+                let shape = self.integers(of("shape"), &[&[-1], &dims[..]].concat());
+                self.node("Reshape", name, &[x, &shape], vec![])
             }
-        }
-    }
-
-    /// The results of both branches of a layer.
-    fn branches(&mut self, layer: &ResolvedLayer, x: &str) -> [String; 2] {
-        match &layer.branches {
-            Some(branches) => branches.each_ref().map(|b| self.chain(b, x.to_string())),
-            None => [x.to_string(), x.to_string()],
+            // Dropout is no part of a network in use, and channels are first here.
+            Op::Dropout { .. } | Op::ChannelsFirst => x.to_string(),
+            Op::Haar { low_only } => self.haar(name, given.as_maps(), x, *low_only),
+            Op::Rbf { centers } => self.rbf(name, buffer(*centers), x),
+            Op::Add => self.node("Add", name, inputs, vec![]),
+            Op::Concat => self.node("Concat", name, inputs, vec![Attribute::Int("axis", 1)]),
+            Op::Custom { .. } => unreachable!("refused before anything is written"),
         }
     }
 
     /// Both kinds of bands as convolutions of each map by itself, the zeros below and to the right
     /// of an odd one as their padding.
-    fn haar(&mut self, layer: &ResolvedLayer, x: &str, low_only: bool) -> String {
-        let of = |what: &str| format!("{}.{what}", layer.name);
-        let [maps, height, width] = [0, 1, 2].map(|axis| layer.input[axis]);
-        let odd = Padding {
-            bottom: height % 2,
-            right: width % 2,
-            ..Padding::default()
+    fn haar(
+        &mut self,
+        name: &str,
+        [maps, height, width]: [usize; 3],
+        x: &str,
+        low_only: bool,
+    ) -> String {
+        let of = |what: &str| format!("{name}.{what}");
+        let windows = Windows {
+            input: [height, width],
+            kernel: [2; 2],
+            stride: [2; 2],
+            padding: Padding {
+                bottom: height % 2,
+                right: width % 2,
+                ..Padding::default()
+            },
+            output: [height.div_ceil(2), width.div_ceil(2)],
         };
         let mut bands = |name: &str, what: &str, filters: &[[f32; 4]]| {
             let dims = [(maps * filters.len()) as i64, 1, 2, 2];
@@ -268,50 +276,30 @@ impl Graph {
             let filters = format!("{name}.{what}");
             self.constants
                 .push((filters.clone(), dims.to_vec(), bytes, FLOAT));
-            let mut attributes = window([2; 2], [2; 2], odd);
+            let mut attributes = window(&windows);
             attributes.push(Attribute::Int("group", maps as i64));
             self.node("Conv", name, &[x, &filters], attributes)
         };
         if low_only {
-            return bands(&layer.name, "haar_low", &HAAR[..1]);
+            return bands(name, "haar_low", &HAAR[..1]);
         }
         let low = bands(&of("low"), "haar_low", &HAAR[..1]);
         let details = bands(&of("details"), "haar_details", &HAAR[1..]);
         let maps = vec![Attribute::Int("axis", 1)];
-        self.node("Concat", &layer.name, &[&low, &details], maps)
+        self.node("Concat", name, &[&low, &details], maps)
     }
 
-    fn subsample(&mut self, layer: &ResolvedLayer, x: &str, kernel: usize) -> String {
-        let of = |what: &str| format!("{}.{what}", layer.name);
-        let attributes = window([kernel; 2], [kernel; 2], Padding::default());
-        let means = self.node("AveragePool", &of("means"), &[x], attributes);
-        // One number a map, beside height and width.
-        let shape = self.integers(of("shape"), &[1, layer.input[0] as i64, 1, 1]);
-        let aligned = |graph: &mut Self, what: &str| {
-            graph.node(
-                "Reshape",
-                &of(&format!("{what}_map")),
-                &[&of(what), &shape],
-                vec![],
-            )
-        };
-        let coefficient = aligned(self, "coefficient");
-        let bias = aligned(self, "bias");
-        let scaled = self.node("Mul", &of("scaled"), &[&means, &coefficient], vec![]);
-        self.node("Add", &layer.name, &[&scaled, &bias], vec![])
-    }
-
-    fn rbf(&mut self, layer: &ResolvedLayer, x: &str) -> String {
-        let of = |what: &str| format!("{}.{what}", layer.name);
+    fn rbf(&mut self, name: &str, centers: &str, x: &str) -> String {
+        let of = |what: &str| format!("{name}.{what}");
         let middle = self.integers(of("middle"), &[1]);
         let last = self.integers(of("last"), &[2]);
         let half = self.scalar(of("half"), -0.5);
         let rows = self.node("Unsqueeze", &of("rows"), &[x, &middle], vec![]);
-        let apart = self.node("Sub", &of("apart"), &[&rows, &of("centres")], vec![]);
+        let apart = self.node("Sub", &of("apart"), &[&rows, centers], vec![]);
         let squares = self.node("Mul", &of("squares"), &[&apart, &apart], vec![]);
         let keep = vec![Attribute::Int("keepdims", 0)];
         let sums = self.node("ReduceSum", &of("sums"), &[&squares, &last], keep);
-        self.node("Mul", &layer.name, &[&sums, &half], vec![])
+        self.node("Mul", name, &[&sums, &half], vec![])
     }
 
     fn activation(&mut self, name: &str, x: &str, function: &Activation) -> String {
@@ -370,12 +358,29 @@ const HAAR: [[f32; 4]; 4] = [
 ];
 
 /// The attributes of a sliding window. Average pooling does not count padding unless told to.
-fn window(kernel: [usize; 2], stride: [usize; 2], p: Padding) -> Vec<Attribute> {
+fn window(windows: &Windows) -> Vec<Attribute> {
+    let p = windows.padding;
+    sides(
+        windows.kernel,
+        windows.stride,
+        [p.top, p.left, p.bottom, p.right],
+    )
+}
+
+/// The attributes of the transposed convolution that is `windows` over a map with `stride - 1` zeros
+/// after each cell.
+fn transposed(windows: &Windows, stride: usize) -> Vec<Attribute> {
+    let (kernel, p) = (windows.kernel, windows.padding);
+    let cut = [kernel[0] - 1 - p.top, kernel[1] - 1 - p.left];
+    sides(kernel, [stride; 2], [cut[0], cut[1], cut[0], cut[1]])
+}
+
+fn sides(kernel: [usize; 2], stride: [usize; 2], pads: [usize; 4]) -> Vec<Attribute> {
     let whole = |values: &[usize]| values.iter().map(|&v| v as i64).collect();
     vec![
         Attribute::Ints("kernel_shape", whole(&kernel)),
         Attribute::Ints("strides", whole(&stride)),
-        Attribute::Ints("pads", whole(&[p.top, p.left, p.bottom, p.right])),
+        Attribute::Ints("pads", whole(&pads)),
     ]
 }
 
@@ -408,7 +413,7 @@ fn damaged(path: &Path, problem: &str) -> ExchangeError {
     }
 }
 
-/// How the names of the constants end that [`Graph`] adds.
+/// How the names of the constants end that [`Writer`] adds.
 const CONSTANTS: [&str; 8] = [
     ".inner",
     ".outer",

@@ -1,14 +1,14 @@
 //! A network as a Python module for PyTorch whose state dict has our names.
 
 use hw_kernels::{Activation, Padding};
-use hw_models::resolve::ResolvedLayer;
-use hw_models::{Layer, ResolvedModel};
+use hw_models::graph::LoweredLayer;
+use hw_models::{Graph, Layer};
 
 /// What every module begins with, between its title and its network.
 const PRELUDE: &str = include_str!("prelude.py");
 
 /// The module's source.
-pub(crate) fn module(model: &ResolvedModel, classes: &[String]) -> String {
+pub(crate) fn module(model: &Graph, classes: &[String]) -> String {
     let [channels, height, width] = model.spec.input;
     let name = &model.spec.name;
     let mut source = format!(
@@ -28,7 +28,7 @@ pub(crate) fn module(model: &ResolvedModel, classes: &[String]) -> String {
 }
 
 /// Layers one after the other, as an expression.
-fn chain(layers: &[ResolvedLayer], depth: usize) -> String {
+fn chain(layers: &[LoweredLayer], depth: usize) -> String {
     let indent = "    ".repeat(depth);
     let lines: Vec<String> = layers
         .iter()
@@ -46,7 +46,7 @@ fn chain(layers: &[ResolvedLayer], depth: usize) -> String {
     }
 }
 
-fn expression(layer: &ResolvedLayer, depth: usize) -> String {
+fn expression(layer: &LoweredLayer, depth: usize) -> String {
     let size = match layer.input[..] {
         [_, height, width] => [height, width],
         _ => [0, 0],
@@ -122,7 +122,7 @@ fn expression(layer: &ResolvedLayer, depth: usize) -> String {
     }
 }
 
-fn branches(class: &str, layer: &ResolvedLayer, depth: usize) -> String {
+fn branches(class: &str, layer: &LoweredLayer, depth: usize) -> String {
     let branch = |index: usize| {
         let layers = layer.branches.as_ref().map_or(&[][..], |b| &b[index]);
         chain(layers, depth)

@@ -4,17 +4,14 @@
 //! (`layer2.0.conv1`); order and shapes are the same.
 
 use crate::{ExchangeError, Tensors};
-use hw_models::{Layer, ResolvedModel};
+use hw_models::{Graph, Layer};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Blocks of each stage.
 const STAGES: [usize; 4] = [3, 4, 6, 3];
 
-pub(crate) fn to_their_names(
-    model: &ResolvedModel,
-    tensors: Tensors,
-) -> Result<Tensors, ExchangeError> {
+pub(crate) fn to_their_names(model: &Graph, tensors: Tensors) -> Result<Tensors, ExchangeError> {
     let names = names(model)?;
     let renamed = tensors.into_iter().map(|(name, tensor)| {
         let (layer, what) = name.rsplit_once('.').unwrap_or((&name, ""));
@@ -25,7 +22,7 @@ pub(crate) fn to_their_names(
 }
 
 pub(crate) fn to_our_names(
-    model: &ResolvedModel,
+    model: &Graph,
     tensors: Tensors,
     path: &Path,
 ) -> Result<Tensors, ExchangeError> {
@@ -48,13 +45,13 @@ pub(crate) fn to_our_names(
 }
 
 /// Their name of each of our layers that has tensors.
-fn names(model: &ResolvedModel) -> Result<BTreeMap<String, String>, ExchangeError> {
+fn names(model: &Graph) -> Result<BTreeMap<String, String>, ExchangeError> {
     let refuse = |problem: &str| ExchangeError::NoCounterpart {
         format: "torchvision",
         model: model.spec.name.clone(),
         problem: format!("{problem}; it takes resnet50 with style=torchvision and hidden=0"),
     };
-    let with_tensors = |layer: &&hw_models::resolve::ResolvedLayer| !layer.parameters.is_empty();
+    let with_tensors = |layer: &&hw_models::graph::LoweredLayer| !layer.parameters.is_empty();
     let outside: Vec<_> = model.layers.iter().filter(with_tensors).collect();
     let blocks: Vec<_> = model
         .layers

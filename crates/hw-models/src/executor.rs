@@ -82,7 +82,9 @@ pub fn executor(
 ) -> Result<Box<dyn Executor>> {
     Ok(match device {
         Device::Cpu => Box::new(TrainPlan::with_tensors(&graph, tensors, batch)),
-        other => Box::new(ReferenceTrainer::new(Network::from_tensors(graph, tensors, other)?)?),
+        other => Box::new(ReferenceTrainer::new(Network::from_tensors(
+            graph, tensors, other,
+        )?)?),
     })
 }
 

@@ -37,13 +37,19 @@ impl Frozen {
     pub fn new(network: &Network) -> Result<Self> {
         match network.device().is_cpu() {
             true => Ok(Self::planned(network.graph(), network.tensors()?)),
-            false => Ok(Self::of(network.graph(), Kind::Reference(Box::new(network.copy()?)))),
+            false => Ok(Self::of(
+                network.graph(),
+                Kind::Reference(Box::new(network.copy()?)),
+            )),
         }
     }
 
     /// A plan on the CPU for a network with these tensors.
     pub fn planned(graph: &Graph, tensors: Tensors) -> Self {
-        Self::of(graph, Kind::Plan(Box::new(InferencePlan::new(graph, tensors))))
+        Self::of(
+            graph,
+            Kind::Plan(Box::new(InferencePlan::new(graph, tensors))),
+        )
     }
 
     fn of(graph: &Graph, kind: Kind) -> Self {

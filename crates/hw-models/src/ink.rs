@@ -52,7 +52,10 @@ impl Small<'_> {
             } if plain => {
                 let [kernel, across] = windows.kernel;
                 let pad = windows.padding.top;
-                if kernel != across || windows.stride != [1, 1] || windows.padding != Padding::symmetric(pad) {
+                if kernel != across
+                    || windows.stride != [1, 1]
+                    || windows.padding != Padding::symmetric(pad)
+                {
                     return Err("only full, square convolutions of stride 1 are known".into());
                 }
                 let area = kernel * kernel;
@@ -110,7 +113,10 @@ impl Small<'_> {
                 weights.extend((0..outputs).map(|output| theirs[at(output)]));
             }
         }
-        let bias = bias.map_or_else(|| vec![0.0; outputs], |b| self.tensors.parameters[b].clone());
+        let bias = bias.map_or_else(
+            || vec![0.0; outputs],
+            |b| self.tensors.parameters[b].clone(),
+        );
         (weights, bias, outputs)
     }
 }
@@ -120,8 +126,8 @@ impl Small<'_> {
 mod tests {
     use super::*;
     use crate::spec::{Border, Layer, ModelSpec};
-    use crate::{Mode, Network};
     use crate::zoo;
+    use crate::{Mode, Network};
     use candle_core::{Device, Tensor};
 
     /// A convolution with batch normalisation, and every other kind of layer that can be folded.

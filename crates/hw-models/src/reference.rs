@@ -100,11 +100,17 @@ impl Network {
             pairs
                 .map(|(tensor, values)| {
                     let values = Tensor::from_slice(values, tensor.shape.as_slice(), device)?;
-                    Ok((tensor.name.clone(), Var::from_tensor(&values.to_dtype(dtype)?)?))
+                    Ok((
+                        tensor.name.clone(),
+                        Var::from_tensor(&values.to_dtype(dtype)?)?,
+                    ))
                 })
                 .collect()
         };
-        let masks = graph.nodes.iter().map(|node| mask(&graph, node, device, dtype));
+        let masks = graph
+            .nodes
+            .iter()
+            .map(|node| mask(&graph, node, device, dtype));
         Ok(Self {
             parameters: make(&graph.parameters, &tensors.parameters)?,
             buffers: make(&graph.buffers, &tensors.buffers)?,
@@ -120,7 +126,12 @@ impl Network {
     /// # Errors
     /// [`crate::ModelError::Tensor`] when a tensor cannot be read.
     pub fn copy(&self) -> Result<Self> {
-        Self::build(self.graph.clone(), &self.tensors()?, &self.device, self.dtype)
+        Self::build(
+            self.graph.clone(),
+            &self.tensors()?,
+            &self.device,
+            self.dtype,
+        )
     }
 
     /// The declaration.
@@ -295,7 +306,9 @@ impl Network {
             Op::Add => (x + &inputs[1])?,
             Op::Concat => Tensor::cat(inputs, 1)?,
             Op::Custom { op, parameters } => {
-                let tensors = parameters.iter().map(|&index| self.parameter(index).clone());
+                let tensors = parameters
+                    .iter()
+                    .map(|&index| self.parameter(index).clone());
                 op.reference(inputs, &tensors.collect::<Vec<_>>())?
             }
         };
@@ -467,13 +480,19 @@ impl ReferenceTrainer {
             start += var.elem_count();
         }
         let pairs = self.network.buffers.iter().zip(buffers);
-        pairs.into_iter().try_for_each(|((_, var), values)| set(var, values))
+        pairs
+            .into_iter()
+            .try_for_each(|((_, var), values)| set(var, values))
     }
 
     fn images(&self, images: &[f32]) -> Result<Tensor> {
         let [c, h, w] = self.network.spec().input;
         let n = images.len() / (c * h * w);
-        Ok(Tensor::from_slice(images, (n, c, h, w), self.network.device())?)
+        Ok(Tensor::from_slice(
+            images,
+            (n, c, h, w),
+            self.network.device(),
+        )?)
     }
 }
 
@@ -491,13 +510,17 @@ impl Executor for ReferenceTrainer {
     ) -> Result<StepResult> {
         self.upload(&self.weights, &self.buffers)?;
         let images = self.images(images)?;
-        let logits = self.network.forward(&images, Mode::Train { dropout_seed })?;
+        let logits = self
+            .network
+            .forward(&images, Mode::Train { dropout_seed })?;
         let (values, n) = (numbers(&logits)?, labels.len());
         let mut gradient = vec![0.0; values.len()];
         let (total, correct) = loss::evaluate(loss, &values, labels, &mut gradient, [0, n]);
         // A sum whose gradient in the logits is the loss's.
         let gradient = Tensor::from_vec(gradient, logits.shape(), logits.device())?;
-        let gradients = (&logits * gradient.to_dtype(logits.dtype())?)?.sum_all()?.backward()?;
+        let gradients = (&logits * gradient.to_dtype(logits.dtype())?)?
+            .sum_all()?
+            .backward()?;
         let mut start = 0;
         for (_, var) in &self.network.parameters {
             let to = &mut self.gradients[start..start + var.elem_count()];
@@ -544,19 +567,28 @@ impl Executor for ReferenceTrainer {
     }
 
     fn load(&mut self, weights: Vec<f32>, buffers: Vec<Vec<f32>>) {
-        assert_eq!(weights.len(), self.weights.len(), "weights of another network");
+        assert_eq!(
+            weights.len(),
+            self.weights.len(),
+            "weights of another network"
+        );
         (self.weights, self.buffers) = (weights, buffers);
     }
 
     fn statistics(&mut self, images: &[f32], weights: &[f32]) -> Result<Vec<Vec<f32>>> {
         self.upload(weights, &self.buffers)?;
-        self.network.forward(&self.images(images)?, Mode::Statistics)?;
+        self.network
+            .forward(&self.images(images)?, Mode::Statistics)?;
         Ok(self.network.tensors()?.buffers)
     }
 
     fn freeze(&self, weights: &[f32], buffers: &[Vec<f32>]) -> Result<Frozen> {
         let tensors = self.tensors(weights, buffers);
         let device = self.network.device();
-        Frozen::new(&Network::from_tensors(self.graph().clone(), &tensors, device)?)
+        Frozen::new(&Network::from_tensors(
+            self.graph().clone(),
+            &tensors,
+            device,
+        )?)
     }
 }

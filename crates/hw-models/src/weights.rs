@@ -138,7 +138,9 @@ impl Contents {
             .map_err(|error| weights_error(path, format!("'model' in the metadata: {error}")))?;
         let graph = spec.lower()?;
         let all = |list: &[Parameter]| -> Result<Vec<Vec<f32>>> {
-            list.iter().map(|tensor| self.tensor(path, tensor)).collect()
+            list.iter()
+                .map(|tensor| self.tensor(path, tensor))
+                .collect()
         };
         let tensors = Tensors {
             parameters: all(&graph.parameters)?,
@@ -148,7 +150,10 @@ impl Contents {
             let mut all = graph.parameters.iter().chain(&graph.buffers);
             all.any(|tensor| tensor.name == name)
         };
-        let mut own = self.tensors.keys().filter(|name| !name.starts_with(STATE_PREFIX));
+        let mut own = self
+            .tensors
+            .keys()
+            .filter(|name| !name.starts_with(STATE_PREFIX));
         match own.find(|name| !known(name)) {
             None => Ok((graph, tensors)),
             Some(stranger) => {

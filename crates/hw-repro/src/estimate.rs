@@ -170,7 +170,7 @@ impl Estimator {
 
 /// Seconds of training an image on one core of the reference machine.
 pub(crate) fn seconds_an_image(spec: &ModelSpec, batch: usize) -> Option<f64> {
-    let model = spec.resolve().ok()?;
+    let model = spec.lower().ok()?;
     // Two operations a multiply-accumulate, and a pass backwards costs two forwards.
     let arithmetic = 6.0 * model.macs() as f64 / CORE;
     let values: usize = model
@@ -185,7 +185,7 @@ pub(crate) fn seconds_an_image(spec: &ModelSpec, batch: usize) -> Option<f64> {
 /// Bytes that training a network takes at most, data sets not counted: three copies of every
 /// layer's output for the batch (or for testing), and five of every weight.
 pub(crate) fn bytes(network: &ModelSpec, batch: usize) -> u64 {
-    let Ok(model) = network.resolve() else {
+    let Ok(model) = network.lower() else {
         return 0;
     };
     let outputs = model

@@ -403,7 +403,7 @@ fn diagram(job: &JobResult) -> Result<LayerDiagram, String> {
         let failure = job.failures.first();
         return Err(failure.map_or("it has no network".into(), |f| f.problem.clone()));
     };
-    let model = spec.resolve().map_err(|error| error.to_string())?;
+    let model = spec.lower().map_err(|error| error.to_string())?;
     let mut layers = vec![Layer::new(LayerKind::Data, "input", &spec.input)];
     for layer in &model.layers {
         let description = layer.layer.describe();

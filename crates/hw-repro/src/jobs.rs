@@ -439,7 +439,7 @@ fn network(decl: &RunDecl, dataset: &DatasetId, preprocess: &Value) -> Result<(M
     let model = decl.model.as_deref().context("no model")?;
     let entry = hw_models::zoo::find(model)?;
     let spec = entry.spec_with(input, classes, &decl.options)?;
-    spec.resolve()?;
+    spec.lower()?;
     let own = !decl.options.is_empty();
     Ok((spec, own))
 }

@@ -1,11 +1,11 @@
 //! A model's layers as papers count them: activations, reshaping and padding are no layers, the
 //! final softmax is one.
 
-use hw_models::{Layer, ResolvedModel};
+use hw_models::{Graph, Layer};
 use hw_report::plots::LayerKind;
 
 /// The names of a model's layers, as the papers' tables write them.
-pub(crate) fn paper_layers(model: &ResolvedModel) -> Vec<String> {
+pub(crate) fn paper_layers(model: &Graph) -> Vec<String> {
     let mut layers: Vec<String> = model
         .layers
         .iter()
@@ -85,7 +85,7 @@ mod tests {
 
     fn layers(name: &str) -> Vec<String> {
         let spec = hw_models::zoo::spec(name, [1, 28, 28], 10).unwrap();
-        paper_layers(&spec.resolve().unwrap())
+        paper_layers(&spec.lower().unwrap())
     }
 
     #[test]

@@ -215,7 +215,7 @@ impl Measurer<'_> {
         let started = Instant::now();
         let predictions = network::predict(&trained.network, &loader)?;
         let test_seconds = started.elapsed().as_secs_f64();
-        let resolved = trained.network.resolved();
+        let resolved = trained.network.graph();
         let calls = |batch: usize, most: usize| {
             // Half a second of a slow network's calls is enough; a fast one gets them all.
             let call = test_seconds * batch as f64 / loader.len().max(1) as f64;

@@ -339,7 +339,7 @@ impl<'a> PaperResults<'a> {
 
 /// What follows from the network's declaration alone.
 pub(crate) fn declared(job: &JobResult, term: &Term) -> Option<f64> {
-    let model = || job.network.as_ref()?.resolve().ok();
+    let model = || job.network.as_ref()?.lower().ok();
     Some(match term.quantity {
         Quantity::Parameters => model()?.parameter_count() as f64,
         Quantity::Macs => model()?.macs() as f64,

@@ -265,7 +265,7 @@ pub(crate) fn layer_table(declared: &LayerTable, results: &PaperResults<'_>) -> 
             let ours = results
                 .job(&row.run)
                 .and_then(|job| job.network.as_ref())
-                .and_then(|network| Some(layers::paper_layers(&network.resolve().ok()?)));
+                .and_then(|network| Some(layers::paper_layers(&network.lower().ok()?)));
             let label = results
                 .job(&row.run)
                 .map_or(row.run.as_str(), |job| job.decl.label());

@@ -278,7 +278,10 @@ mod tests {
             let frozen = executor.freeze(executor.weights(), &buffers).unwrap();
             let images = golden.images.concat();
             let shape = [golden.images.len(), 1, 6, 6];
-            near(&frozen.logits(&images, shape).unwrap(), &golden.logits.concat());
+            near(
+                &frozen.logits(&images, shape).unwrap(),
+                &golden.logits.concat(),
+            );
         }
     }
 

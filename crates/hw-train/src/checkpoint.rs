@@ -119,7 +119,10 @@ pub(crate) fn save_last(
 ) -> Result<()> {
     let state = state.into_iter().map(|(name, values)| {
         let shape = vec![values.len()];
-        (format!("{STATE_PREFIX}{name}"), StoredTensor { shape, values })
+        (
+            format!("{STATE_PREFIX}{name}"),
+            StoredTensor { shape, values },
+        )
     });
     contents.tensors.extend(state);
     let generators = Generators {

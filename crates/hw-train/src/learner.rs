@@ -62,7 +62,8 @@ impl Learner {
             let taking = Taking::new(executor.graph(), state);
             let rule = config.optimizer;
             let optimizer = OptimizerState::flat_from(rule, steps, |slot| {
-                executor.pack(&|name| taking.take(&format!("{slot}.{name}"), name, "optimizer state"))
+                executor
+                    .pack(&|name| taking.take(&format!("{slot}.{name}"), name, "optimizer state"))
             });
             taking.problem()?;
             match state.keys().next() {
@@ -164,7 +165,8 @@ impl Learner {
         let graph = self.graph();
         let all = graph.parameters.iter().zip(&tensors.parameters);
         let mut all = all.chain(graph.buffers.iter().zip(&tensors.buffers));
-        all.find(|(_, values)| !fine(values)).map(|(tensor, _)| tensor.name.clone())
+        all.find(|(_, values)| !fine(values))
+            .map(|(tensor, _)| tensor.name.clone())
     }
 
     /// The first tensor or layer output that is no number on these images `[n, c, h, w]`.

@@ -488,9 +488,12 @@ impl<'a, 'o> Trainer<'a, 'o> {
             Some(teaching) => {
                 let answers = teaching.answers(&batch, self.progress.epoch)?;
                 let loss = teaching.teacher().distilled(loss, &answers);
-                self.learner.step(images, labels, dropout_seed, &loss, rate)?
+                self.learner
+                    .step(images, labels, dropout_seed, &loss, rate)?
             }
-            None => self.learner.step(images, labels, dropout_seed, loss, rate)?,
+            None => self
+                .learner
+                .step(images, labels, dropout_seed, loss, rate)?,
         };
         if !loss.is_finite() {
             return Err(self.diverged(&batch, dropout_seed, loss)?);
@@ -511,7 +514,9 @@ impl<'a, 'o> Trainer<'a, 'o> {
     /// The error of a run whose loss overflowed on these images.
     fn diverged(&self, batch: &Batch, dropout_seed: u64, loss: f32) -> Result<TrainError> {
         let (images, shape) = (&batch.images, batch.shape);
-        let found = self.learner.first_non_finite(self.experiment, images, shape, dropout_seed);
+        let found = self
+            .learner
+            .first_non_finite(self.experiment, images, shape, dropout_seed);
         let place = found?.unwrap_or_else(|| "the loss".into());
         Ok(self.not_finite(loss, self.progress.step + 1, place))
     }

@@ -71,7 +71,7 @@ fn measure(request: &Request) -> Result<Answer> {
 
 /// Floating-point operations of one image's way through the network.
 fn forward_flops(network: &Network) -> f64 {
-    2.0 * network.resolved().macs() as f64
+    2.0 * network.graph().macs() as f64
 }
 
 /// Seconds of one forward pass of `n` images, and the share of the peak that is.
@@ -90,7 +90,7 @@ fn infer(net: &Net, n: usize, seconds: f64) -> Result<(f64, f64)> {
 /// Seconds of one step, and the share of the peak that is.
 fn train(net: &Net, seconds: f64) -> Result<(f64, f64)> {
     let network = Network::new(&net.spec()?, 1, &Device::Cpu)?;
-    let Some(mut plan) = TrainPlan::new(network.resolved(), net.batch) else {
+    let Some(mut plan) = TrainPlan::new(network.graph(), net.batch) else {
         bail!("{} cannot be planned", net.name);
     };
     plan.load(&network)?;

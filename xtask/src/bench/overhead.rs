@@ -132,7 +132,7 @@ impl Bare {
     fn new(experiment: &Experiment, train: &Arc<hw_data::Dataset>) -> Result<Self> {
         let config = experiment.config().clone();
         let network = Network::new(experiment.spec(), config.seed, &Device::Cpu)?;
-        let plan = TrainPlan::new(network.resolved(), config.batch);
+        let plan = TrainPlan::new(network.graph(), config.batch);
         let plan = plan.with_context(|| format!("{} cannot be planned", config.model))?;
         let loading = LoaderConfig {
             batch: config.batch,

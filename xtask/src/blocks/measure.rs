@@ -58,7 +58,7 @@ fn models() -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for count in counts {
         let spec = zoo::spec_with(&count.model, count.input, count.classes, &count.settings)?;
-        let ours = spec.resolve()?.parameter_count();
+        let ours = spec.lower()?.parameter_count();
         let [c, h, w] = count.input;
         let off = distance(ours as f64, count.parameters as f64);
         rows.push(Row {

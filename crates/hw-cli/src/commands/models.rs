@@ -105,7 +105,7 @@ pub(crate) fn run(args: &ModelsArgs, common: &Common) -> Result<ExitCode> {
 }
 
 fn line(entry: &'static zoo::Entry, classes: usize) -> Result<Line> {
-    let model = entry.spec(INPUT, classes).resolve()?;
+    let model = entry.spec(INPUT, classes).lower()?;
     let (parameters, macs) = (model.parameter_count(), model.macs());
     Ok(Line {
         name: entry.name,
@@ -117,7 +117,7 @@ fn line(entry: &'static zoo::Entry, classes: usize) -> Result<Line> {
 }
 
 fn model(entry: &'static zoo::Entry, classes: usize, settings: &zoo::Settings) -> Result<Model> {
-    let model = entry.spec_with(INPUT, classes, settings)?.resolve()?;
+    let model = entry.spec_with(INPUT, classes, settings)?.lower()?;
     Ok(Model {
         about: entry.about,
         source: entry.source,

@@ -156,7 +156,7 @@ impl Answer {
             // The same declaration was resolved when the experiment was made.
             parameters: experiment
                 .spec()
-                .resolve()
+                .lower()
                 .map_or(0, |model| model.parameter_count()),
             dataset: stamp.data.dataset.clone(),
             edition: stamp.data.edition.clone(),

@@ -106,7 +106,7 @@ pub(crate) fn contents(spec: &ModelSpec) -> Contents {
     let mut contents = Contents::default();
     let stamp = serde_json::json!({ "classes": (0..spec.classes).map(|c| c.to_string()).collect::<Vec<_>>() });
     contents.metadata.insert("stamp".into(), stamp);
-    for layer in spec.resolve().unwrap().flat() {
+    for layer in spec.lower().unwrap().flat() {
         for tensor in layer.parameters.iter().chain(&layer.buffers) {
             let mut rng = Rng::stream(11, &tensor.name, 0);
             let size: usize = tensor.shape.iter().product();

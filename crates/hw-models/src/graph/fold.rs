@@ -57,21 +57,39 @@ impl Folded {
         let last = self.graph.nodes.len() - 1;
         match (self.graph.nodes[last].op.clone(), &node.op) {
             (
-                Op::Conv { weight, bias, relu: false, .. } | Op::Dense { weight, bias, relu: false },
+                Op::Conv {
+                    weight,
+                    bias,
+                    relu: false,
+                    ..
+                }
+                | Op::Dense {
+                    weight,
+                    bias,
+                    relu: false,
+                },
                 Op::Norm { relu, .. },
             ) if self.graph.nodes[last].inputs.len() == 1 => {
                 let (factor, offset) = self.factors(&node.op);
                 let folded = self.scaled(weight, bias, &factor, &offset);
                 let own = &mut self.graph.nodes[last];
                 own.inputs.extend(node.inputs.get(1));
-                if let Op::Conv { bias, relu: own, .. } | Op::Dense { bias, relu: own, .. } = &mut own.op {
+                if let Op::Conv {
+                    bias, relu: own, ..
+                }
+                | Op::Dense {
+                    bias, relu: own, ..
+                } = &mut own.op
+                {
                     (*bias, *own) = (Some(folded), *relu);
                 }
             }
             (Op::Conv { .. } | Op::Dense { .. }, Op::Activation(Activation::Relu))
                 if self.graph.nodes[last].inputs.len() == 1 =>
             {
-                if let Op::Conv { relu, .. } | Op::Dense { relu, .. } = &mut self.graph.nodes[last].op {
+                if let Op::Conv { relu, .. } | Op::Dense { relu, .. } =
+                    &mut self.graph.nodes[last].op
+                {
                     *relu = true;
                 }
             }

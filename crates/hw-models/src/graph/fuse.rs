@@ -105,9 +105,9 @@ impl Graph {
         let uses = self.uses();
         let mut nodes: Vec<Node> = Vec::with_capacity(self.nodes.len());
         for node in std::mem::take(&mut self.nodes) {
-            let last = nodes.last_mut().filter(|last| {
-                uses[last.output] == 1 && node.inputs.first() == Some(&last.output)
-            });
+            let last = nodes
+                .last_mut()
+                .filter(|last| uses[last.output] == 1 && node.inputs.first() == Some(&last.output));
             let Some(last) = last else {
                 nodes.push(node);
                 continue;

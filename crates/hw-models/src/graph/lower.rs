@@ -177,12 +177,7 @@ impl Lowering {
         Ok((lowered, x))
     }
 
-    fn one(
-        &mut self,
-        prefix: &str,
-        layer: &Layer,
-        x: ValueId,
-    ) -> Result<(LoweredLayer, ValueId)> {
+    fn one(&mut self, prefix: &str, layer: &Layer, x: ValueId) -> Result<(LoweredLayer, ValueId)> {
         let stem = format!("{prefix}{}", layer.kind());
         let number = self.counts.entry(stem.clone()).or_insert(0);
         *number += 1;
@@ -328,8 +323,9 @@ impl Lowering {
                 let size = [*kernel; 2];
                 let windows = self.windows([height, width], size, size, Border::Valid)?;
                 let means = self.add(Op::MeanPool(windows), vec![x])?;
-                let [scale, shift] = [("coefficient", 1.0), ("bias", 0.0)]
-                    .map(|(what, start)| self.parameter(what, vec![channels], Start::Constant(start)));
+                let [scale, shift] = [("coefficient", 1.0), ("bias", 0.0)].map(|(what, start)| {
+                    self.parameter(what, vec![channels], Start::Constant(start))
+                });
                 let (scale, shift) = (scale?, shift?);
                 let relu = false;
                 self.add(Op::Affine { scale, shift, relu }, vec![means])

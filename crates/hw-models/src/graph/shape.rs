@@ -74,7 +74,9 @@ impl Graph {
 }
 
 fn reshaped(x: &Value, to: &[usize]) -> Refused {
-    let cells = to.iter().fold(1usize, |all, &size| all.saturating_mul(size));
+    let cells = to
+        .iter()
+        .fold(1usize, |all, &size| all.saturating_mul(size));
     if cells != x.len() {
         return Err(format!("cannot turn {:?} into {to:?}", x.shape));
     }

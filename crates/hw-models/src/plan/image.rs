@@ -93,8 +93,12 @@ impl ImageKernel {
                 hw_kernels::cpu::softmax::softmax(x, y, *channels, 1);
             }
             Self::Transpose { rows, columns } => transpose(x, y, *rows, *columns),
-            Self::Spread { maps, stride } => spread::forward(maps[0], maps[1], maps[2], *stride, x, y),
-            Self::Haar { maps, low_only } => haar::forward(maps[0], maps[1], maps[2], *low_only, x, y),
+            Self::Spread { maps, stride } => {
+                spread::forward(maps[0], maps[1], maps[2], *stride, x, y)
+            }
+            Self::Haar { maps, low_only } => {
+                haar::forward(maps[0], maps[1], maps[2], *low_only, x, y)
+            }
             Self::Rbf => rbf::forward(x, tensors[0], y),
             Self::Concat { channels } => concat::join(*channels, x, inputs[1], y),
             Self::Custom(op) => op.forward(inputs, tensors, y),

@@ -10,8 +10,8 @@ use super::memory::{Block, place};
 use super::ops::{ConvOp, Op, Ops, Slot, Value};
 use super::run::PIECE;
 use super::team::Team;
-use crate::graph::fold::{Folded, Tensors, fold};
 use crate::graph::Graph;
+use crate::graph::fold::{Folded, Tensors, fold};
 use hw_kernels::Activation;
 use hw_kernels::Windows;
 use hw_kernels::cpu::activation;
@@ -570,13 +570,7 @@ fn head(steps: &[Step]) -> Option<(usize, Value)> {
 }
 
 impl Part {
-    fn new(
-        graph: &Ops,
-        steps: &[Step],
-        range: Range<usize>,
-        input: Value,
-        output: Value,
-    ) -> Self {
+    fn new(graph: &Ops, steps: &[Step], range: Range<usize>, input: Value, output: Value) -> Self {
         let mut spans: Vec<Option<(usize, usize)>> = vec![None; graph.values.len()];
         for at in range.clone() {
             for value in steps[at].values() {

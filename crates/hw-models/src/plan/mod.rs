@@ -112,7 +112,11 @@ impl TrainPlan {
 
     /// For each slot of the plan, its parameter of the graph.
     fn parameters(&self) -> impl Iterator<Item = (usize, &ops::Slot)> {
-        self.engine.graph.slots.iter().map(|slot| (slot.parameter, slot))
+        self.engine
+            .graph
+            .slots
+            .iter()
+            .map(|slot| (slot.parameter, slot))
     }
 
     fn pack_by<'a>(&self, values: &dyn Fn(usize) -> Option<&'a Vec<f32>>) -> Vec<f32> {

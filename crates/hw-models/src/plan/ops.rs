@@ -179,7 +179,11 @@ impl Ops {
     pub(super) fn of(graph: &Graph) -> Self {
         let mut ops = Self {
             values: graph.values.iter().map(GraphValue::len).collect(),
-            buffers: graph.buffers.iter().map(|b| (b.name.clone(), b.len())).collect(),
+            buffers: graph
+                .buffers
+                .iter()
+                .map(|b| (b.name.clone(), b.len()))
+                .collect(),
             output: graph.output,
             ..Self::default()
         };
@@ -369,7 +373,9 @@ fn mask(table: &[Vec<usize>], conv: &Conv) -> Vec<bool> {
     let pairs = table
         .iter()
         .flat_map(|maps| (0..conv.channels).map(|map| maps.contains(&map)));
-    pairs.flat_map(|reads| std::iter::repeat_n(reads, area)).collect()
+    pairs
+        .flat_map(|reads| std::iter::repeat_n(reads, area))
+        .collect()
 }
 
 impl Slot {

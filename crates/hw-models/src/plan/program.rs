@@ -36,10 +36,7 @@ pub(super) enum Task {
         prepared: Option<usize>,
     },
     /// The gradient of a convolution's weights, summed by lane or over the batch.
-    WeightGradient {
-        op: Arc<ConvOp>,
-        dy: Value,
-    },
+    WeightGradient { op: Arc<ConvOp>, dy: Value },
     InputGradient {
         back: usize,
         dy: Value,
@@ -354,7 +351,9 @@ impl<'a> Compiler<'a> {
                 stream: name,
             }),
             Op::Image(op) => self.lane(Step::Image { op }),
-            Op::Affine { .. } => unreachable!("only folded graphs have them, and those are not trained"),
+            Op::Affine { .. } => {
+                unreachable!("only folded graphs have them, and those are not trained")
+            }
         }
     }
 
@@ -640,11 +639,9 @@ impl Step {
         match *self {
             Self::Task(ref task) => task.values(),
             Self::Image { ref op } => [&op.inputs[..], &[op.y]].concat(),
-            Self::ImageGradient {
-                ref op,
-                dy,
-                ref dx,
-            } => [&op.inputs[..], &[op.y, dy], dx].concat(),
+            Self::ImageGradient { ref op, dy, ref dx } => {
+                [&op.inputs[..], &[op.y, dy], dx].concat()
+            }
             Self::NormMoments { x, .. } => vec![x],
             Self::NormApply { ref op, .. } => [vec![op.x, op.y], some(op.side)].concat(),
             Self::Act { x, y, .. }

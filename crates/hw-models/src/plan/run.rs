@@ -1,11 +1,11 @@
 //! One training step over a batch.
 
-use super::ops::{ConvOp, ImageStep, NormOp, Op, Ops, Slot, Value};
 use super::memory::{Block, place};
+use super::ops::{ConvOp, ImageStep, NormOp, Op, Ops, Slot, Value};
 use super::program::{Back, Phase, Program, Step, Task, lanes};
-use hw_core::Rng;
 use crate::graph::Gradients;
 use crate::loss::{self, LossFunction, StepResult};
+use hw_core::Rng;
 use hw_kernels::Activation;
 use hw_kernels::cpu::{activation, dropout};
 use hw_kernels::nhwc::{Finish, norm, pool};
@@ -665,7 +665,8 @@ impl Run<'_> {
 
     #[allow(clippy::mut_from_ref)] // as above
     unsafe fn lane_sum(&self, slot: usize, lane: usize) -> &mut [f32] {
-        let from = self.program.lane_slots[slot].expect("the compiler gave it a place in the lanes");
+        let from =
+            self.program.lane_slots[slot].expect("the compiler gave it a place in the lanes");
         let len = self.graph.slots[slot].len;
         // SAFETY: every lane has its own sums.
         unsafe {
@@ -829,11 +830,9 @@ impl Run<'_> {
                 }
                 Step::Loss { logits, gradient } => self.loss(logits, gradient, chunk),
                 Step::Image { ref op } => self.image(op, chunk),
-                Step::ImageGradient {
-                    ref op,
-                    dy,
-                    ref dx,
-                } => self.image_gradient(op, dy, dx, chunk),
+                Step::ImageGradient { ref op, dy, ref dx } => {
+                    self.image_gradient(op, dy, dx, chunk)
+                }
                 Step::BiasGradient { slot, dy } => {
                     let sums = self.lane_sum(slot, chunk.lane);
                     if chunk.first {
@@ -917,7 +916,8 @@ impl Run<'_> {
                     }
                 }
                 Step::Copy { from, to } => {
-                    self.write(to, chunk).copy_from_slice(self.read(from, chunk));
+                    self.write(to, chunk)
+                        .copy_from_slice(self.read(from, chunk));
                 }
                 Step::AddTo { from, to } => {
                     norm::add(self.read(from, chunk), self.write(to, chunk));
@@ -949,8 +949,14 @@ impl Run<'_> {
 
     /// The parameters and buffers of an operation for one image.
     fn tensors(&self, op: &ImageStep) -> Vec<&[f32]> {
-        let slots = op.slots.iter().map(|&slot| part(self.weights, &self.graph.slots[slot]));
-        let buffers = op.buffers.iter().map(|&buffer| self.buffers[buffer].as_slice());
+        let slots = op
+            .slots
+            .iter()
+            .map(|&slot| part(self.weights, &self.graph.slots[slot]));
+        let buffers = op
+            .buffers
+            .iter()
+            .map(|&buffer| self.buffers[buffer].as_slice());
         slots.chain(buffers).collect()
     }
 
@@ -990,7 +996,13 @@ impl Run<'_> {
             let dx: Vec<&mut [f32]> = dx.iter().map(|&dx| self.write(dx, chunk)).collect();
             let sums = op.slots.iter().map(|&slot| self.lane_sum(slot, chunk.lane));
             let sums: Vec<&mut [f32]> = sums.collect();
-            (inputs, self.read(op.y, chunk), self.read(dy, chunk), dx, sums)
+            (
+                inputs,
+                self.read(op.y, chunk),
+                self.read(dy, chunk),
+                dx,
+                sums,
+            )
         };
         if chunk.first {
             sums.iter_mut().for_each(|sum| sum.fill(0.0));

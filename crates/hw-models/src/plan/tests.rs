@@ -1,10 +1,8 @@
 //! The plan against the same network on candle tensors.
 
 use super::{InferencePlan, TrainPlan};
-use crate::{
-    Border, Executor, Initializer, Layer, Mode, ModelSpec, Network, cross_entropy, zoo,
-};
 use crate::graph::Op;
+use crate::{Border, Executor, Initializer, Layer, Mode, ModelSpec, Network, cross_entropy, zoo};
 use candle_core::{Device, Tensor, Var};
 use hw_core::Rng;
 use hw_kernels::{Activation, Padding};
@@ -283,9 +281,19 @@ fn threads_that_share_one_image_change_no_bit_of_its_logits() {
 
 #[test]
 fn a_plans_gradients_are_the_networks_through_wavelets() {
-    let settings = [("channels", "16"), ("blocks", "2"), ("levels", "2"), ("dropout", "0.3")];
+    let settings = [
+        ("channels", "16"),
+        ("blocks", "2"),
+        ("levels", "2"),
+        ("dropout", "0.3"),
+    ];
     let settings = settings.map(|(name, value)| (name.to_string(), value.to_string()));
-    let spec = zoo::spec_with("wavemix-lite", [1, 12, 12], 5, &settings.into_iter().collect());
+    let spec = zoo::spec_with(
+        "wavemix-lite",
+        [1, 12, 12],
+        5,
+        &settings.into_iter().collect(),
+    );
     let (off, place) = compare(&spec.unwrap(), 9);
     assert!(off < 2e-3, "{off} in {place}");
 }
@@ -308,16 +316,18 @@ fn chains() -> impl Strategy<Value = Vec<Layer>> {
     let window = || (1usize..4, 1usize..4, 1usize..3, any_border());
     let function = || prop::sample::select(Activation::ALL.to_vec());
     let maps = prop_oneof![
-        (1usize..6, window(), any::<bool>()).prop_map(|(out, (rows, columns, step, padding), bias)| {
-            Layer::Conv {
-                out,
-                kernel: [rows, columns],
-                stride: [step, 1],
-                padding,
-                bias,
-                connections: None,
+        (1usize..6, window(), any::<bool>()).prop_map(
+            |(out, (rows, columns, step, padding), bias)| {
+                Layer::Conv {
+                    out,
+                    kernel: [rows, columns],
+                    stride: [step, 1],
+                    padding,
+                    bias,
+                    connections: None,
+                }
             }
-        }),
+        ),
         window().prop_map(|(rows, columns, step, padding)| Layer::MaxPool {
             kernel: [rows, columns],
             stride: [step, step],
@@ -419,7 +429,9 @@ fn the_gradient_of_the_images_is_the_networks() {
     plan.step(&images, &[1, 2, 3], 5, &cross_entropy).unwrap();
     let ours = plan.image_gradient(3).unwrap();
     let x = Var::from_slice(&images, (3, 3, 28, 28), &Device::Cpu).unwrap();
-    let logits = network.forward(&x, Mode::Train { dropout_seed: 5 }).unwrap();
+    let logits = network
+        .forward(&x, Mode::Train { dropout_seed: 5 })
+        .unwrap();
     let y = Tensor::new(&[1u32, 2, 3], &Device::Cpu).unwrap();
     let loss = hw_kernels::softmax_cross_entropy(&logits, &y).unwrap();
     let gradients = loss.backward().unwrap();

@@ -200,6 +200,13 @@ impl Windows {
         self.kernel[0] * self.kernel[1]
     }
 
+    /// The real cells, not padding, that each window covers, row by row.
+    pub fn cells_per_window(&self) -> Vec<usize> {
+        let rows = (0..self.output[0]).map(|row| self.rows(row).len());
+        let cells = |rows| (0..self.output[1]).map(move |column| rows * self.columns(column).len());
+        rows.flat_map(cells).collect()
+    }
+
     /// The input rows that the windows of an output `row` cover, padding left out.
     pub fn rows(&self, row: usize) -> Range<usize> {
         self.covered(0, self.padding.top, row)

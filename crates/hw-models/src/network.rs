@@ -201,68 +201,12 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     fn chain(&self, layers: &[ResolvedLayer], x: Tensor, observer: Observer<'_>) -> Result<Tensor> {
-        let (mut x, mut rest) = (x, layers);
-        while let [layer, after @ ..] = rest {
-            if let [conv, act, pool, after @ ..] = rest
-                && let Some(pooled) = self.conv_relu_max_pool([conv, act, pool], &x)?
-            {
-                (x, rest) = (pooled, after);
-                continue;
-            }
+        let mut x = x;
+        for layer in layers {
             x = self.layer(layer, &x, observer)?;
             observer(&layer.name, &x);
-            rest = after;
         }
         Ok(x)
-    }
-
-    /// Convolution, ReLU and max-pooling in one pass over memory, where nobody watches the maps in
-    /// between; `None` for other layers.
-    fn conv_relu_max_pool(
-        &self,
-        layers: [&ResolvedLayer; 3],
-        x: &Tensor,
-    ) -> Result<Option<Tensor>> {
-        let [conv, act, pool] = layers.map(|layer| &layer.layer);
-        let relu = Layer::activation(hw_kernels::Activation::Relu);
-        let (
-            Layer::Conv {
-                kernel,
-                stride,
-                padding,
-                bias,
-                connections: None,
-                ..
-            },
-            Layer::MaxPool {
-                kernel: window,
-                stride: step,
-                padding: border,
-            },
-            false,
-        ) = (conv, pool, self.watched || *act != relu)
-        else {
-            return Ok(None);
-        };
-        let weight = self.network.tensor(layers[0], "weight")?;
-        let bias = match bias {
-            true => Some(self.network.tensor(layers[0], "bias")?.as_tensor()),
-            false => None,
-        };
-        let padding = padding.resolve(map_size(layers[0]), *kernel, *stride);
-        let conv = Conv2dConfig {
-            stride: *stride,
-            padding,
-        };
-        let padding = border.resolve(map_size(layers[2]), *window, *step);
-        let pool = Pool2dConfig {
-            kernel: *window,
-            stride: *step,
-            padding,
-        };
-        Ok(Some(hw_kernels::conv2d_relu_max_pool2d(
-            x, weight, bias, &conv, &pool,
-        )?))
     }
 
     fn layer(&self, layer: &ResolvedLayer, x: &Tensor, observer: Observer<'_>) -> Result<Tensor> {
@@ -416,12 +360,11 @@ impl Pass<'_> {
                 let new = match self.mode {
                     Mode::Statistics => batch,
                     _ => {
-                        let old = moving.as_tensor().to_vec1::<f32>()?;
-                        let blend = |(old, new): (&f32, &f32)| old + momentum * (new - old);
-                        old.iter().zip(&batch).map(blend).collect()
+                        let old = moving.as_tensor();
+                        (old + ((batch - old)? * f64::from(momentum))?)?
                     }
                 };
-                moving.set(&Tensor::from_vec(new, moving.dims(), x.device())?)?;
+                moving.set(&new)?;
             }
         }
         Ok(y)

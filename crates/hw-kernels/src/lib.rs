@@ -1,10 +1,10 @@
-//! The layers of our networks as candle operations with exact gradients: fast kernels for f32 on
-//! the CPU, candle's own operations on every other device and type.
+//! The layers of our networks, twice: [`reference`] says what is right, by candle's tensors with exact
+//! gradients, for every type and device; [`nhwc`] and [`cpu`] are fast kernels on plain slices of f32,
+//! from which planned networks are made.
 //!
-//! [`cpu`] holds those kernels on plain slices, for code that wants no tensors; [`optim`] the
-//! optimizers' steps. What either computes depends neither on the number of threads nor on chance:
-//! random choices take a seed. A network's gradients flow only into tracked arguments, so an input
-//! image costs none.
+//! [`optim`] has the optimizers' steps. What a kernel computes depends neither on the number of threads
+//! nor on chance: random choices take a seed. A network's gradients flow only into tracked arguments,
+//! so an input image costs none.
 //!
 //! ```
 //! use candle_core::{Device, Tensor, Var};
@@ -27,7 +27,6 @@
 pub mod activation;
 pub mod cpu;
 pub mod error;
-pub mod gemm;
 pub mod geometry;
 pub mod nhwc;
 pub mod optim;

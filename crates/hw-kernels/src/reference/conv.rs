@@ -1,5 +1,6 @@
 //! Convolution and dense layers as matrix products.
 
+use super::norm::per_channel;
 use super::taps::{spread, taps};
 use super::with_gradient::with_gradient;
 use super::{check_shape, dims2, dims4};
@@ -27,7 +28,7 @@ pub fn conv2d(
         Ok([dx.transpose()?, dw.transpose()?])
     })?;
     Ok(match bias {
-        Some(bias) => y.broadcast_add(&bias.reshape((1, (), 1, 1))?)?,
+        Some(bias) => per_channel(&y, bias, Tensor::broadcast_add)?,
         None => y,
     })
 }

@@ -32,12 +32,12 @@ pub fn batch_norm_train(
     let c = channels("batch_norm_train", x)?;
     check_shape("batch_norm_train", "gamma", gamma, &[c])?;
     check_shape("batch_norm_train", "beta", beta, &[c])?;
-    let shape = channel_shape(x);
     let mean = mean_over_batch(x)?;
-    let centered = x.broadcast_sub(&mean.reshape(shape.clone())?)?;
+    let centered = per_channel(x, &mean, Tensor::broadcast_sub)?;
     let variance = mean_over_batch(&centered.sqr()?)?;
-    let deviation = (&variance + f64::from(eps))?.sqrt()?.reshape(shape)?;
-    let y = scale_shift(&centered.broadcast_div(&deviation)?, gamma, beta)?;
+    let deviation = (&variance + f64::from(eps))?.sqrt()?;
+    let normalized = per_channel(&centered, &deviation, Tensor::broadcast_div)?;
+    let y = scale_shift(&normalized, gamma, beta)?;
     let stats = BatchStats {
         mean: mean.detach(),
         variance: variance.detach(),
@@ -66,11 +66,9 @@ pub fn batch_norm_eval(
     check_shape("batch_norm_eval", "beta", beta, &[c])?;
     check_shape("batch_norm_eval", "mean", mean, &[c])?;
     check_shape("batch_norm_eval", "variance", variance, &[c])?;
-    let shape = channel_shape(x);
     let deviation = (variance.detach() + f64::from(eps))?.sqrt()?;
-    let normalized = x
-        .broadcast_sub(&mean.detach().reshape(shape.clone())?)?
-        .broadcast_div(&deviation.reshape(shape)?)?;
+    let centered = per_channel(x, &mean.detach(), Tensor::broadcast_sub)?;
+    let normalized = per_channel(&centered, &deviation, Tensor::broadcast_div)?;
     Ok(scale_shift(&normalized, gamma, beta)?)
 }
 
@@ -89,19 +87,26 @@ pub fn channel_scale_shift(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result
 }
 
 fn scale_shift(x: &Tensor, scale: &Tensor, shift: &Tensor) -> TensorResult<Tensor> {
-    let shape = channel_shape(x);
-    x.broadcast_mul(&scale.reshape(shape.clone())?)?
-        .broadcast_add(&shift.reshape(shape)?)
+    let scaled = per_channel(x, scale, Tensor::broadcast_mul)?;
+    per_channel(&scaled, shift, Tensor::broadcast_add)
 }
 
-/// `[1, c]` or `[1, c, 1, 1]`: the shape in which a per-channel vector broadcasts against `x`.
-fn channel_shape(x: &Tensor) -> Vec<usize> {
-    let mut shape = vec![1; x.rank()];
-    shape[1] = x.dims()[1];
-    shape
+/// `op` of `x [n, c]` or `[n, c, h, w]` and one number a channel. The gradient of a channel's number is
+/// summed over each map first: candle adds one number after the other, and long sums lose digits.
+pub(super) fn per_channel(
+    x: &Tensor,
+    numbers: &Tensor,
+    op: fn(&Tensor, &Tensor) -> TensorResult<Tensor>,
+) -> TensorResult<Tensor> {
+    let (n, c) = (x.dim(0)?, x.dim(1)?);
+    if x.rank() == 2 {
+        return op(x, &numbers.reshape((1, c))?);
+    }
+    let numbers = numbers.reshape((1, c, 1))?.broadcast_as((n, c, 1))?;
+    op(&x.flatten_from(2)?, &numbers.contiguous()?)?.reshape(x.shape())
 }
 
-/// `[c]`. Means of maps first: candle adds one number after the other, and long sums lose digits.
+/// `[c]`; means of maps first, as in [`per_channel`].
 fn mean_over_batch(x: &Tensor) -> TensorResult<Tensor> {
     match x.rank() {
         2 => x.mean(0),

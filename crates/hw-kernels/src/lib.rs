@@ -24,6 +24,8 @@
 //! # }
 //! ```
 
+#![warn(clippy::undocumented_unsafe_blocks)]
+
 pub mod activation;
 pub mod cpu;
 pub mod error;

@@ -76,6 +76,12 @@ impl Kernel {
     }
 }
 
+impl std::fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Kernel({} x {})", self.rows, self.columns)
+    }
+}
+
 /// Defines a tile function: its vector type, features, and the shapes it knows.
 macro_rules! tile_function {
     ($name:ident, $vector:path $(, $features:literal)?; $($rows:literal)*) => {

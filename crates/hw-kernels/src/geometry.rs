@@ -2,7 +2,6 @@
 
 use crate::error::{KernelError, Result};
 use serde::{Deserialize, Serialize};
-use std::ops::Range;
 
 /// Rows and columns added around an image, possibly different on each side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -200,38 +199,20 @@ impl Windows {
         self.kernel[0] * self.kernel[1]
     }
 
-    /// The input rows that the windows of an output `row` cover, padding left out.
-    pub fn rows(&self, row: usize) -> Range<usize> {
-        self.covered(0, self.padding.top, row)
+    /// The real cells, not padding, that each window covers, row by row.
+    pub fn cells_per_window(&self) -> Vec<usize> {
+        let (rows, columns) = (self.covered(0), self.covered(1));
+        let cells = |rows: usize| columns.iter().map(move |columns| rows * columns);
+        rows.into_iter().flat_map(cells).collect()
     }
 
-    /// The input columns that the windows of an output `column` cover, padding left out.
-    pub fn columns(&self, column: usize) -> Range<usize> {
-        self.covered(1, self.padding.left, column)
-    }
-
-    fn covered(&self, axis: usize, before: usize, index: usize) -> Range<usize> {
-        let start = index * self.stride[axis];
-        let inside = |edge: usize| edge.saturating_sub(before).min(self.input[axis]);
-        inside(start)..inside(start + self.kernel[axis])
-    }
-
-    /// The outputs along an axis (0 vertical, 1 horizontal) whose window position `tap` falls on a
-    /// real cell, not on padding, and the cell it falls on for the first of them.
-    pub fn real(&self, axis: usize, tap: usize) -> (Range<usize>, usize) {
-        let stride = self.stride[axis];
+    /// The real positions along an axis that each of its windows covers.
+    fn covered(&self, axis: usize) -> Vec<usize> {
         let before = [self.padding.top, self.padding.left][axis];
-        // output * stride + tap must lie in before..before + input
-        let end = (self.input[axis] + before)
-            .saturating_sub(tap)
-            .div_ceil(stride);
-        let end = end.min(self.output[axis]);
-        let first = before.saturating_sub(tap).div_ceil(stride).min(end);
-        (first..end, (first * stride + tap).saturating_sub(before))
-    }
-
-    /// How many rows and columns of the padded input the windows reach.
-    pub fn reach(&self) -> [usize; 2] {
-        [0, 1].map(|i| (self.output[i] - 1) * self.stride[i] + self.kernel[i])
+        let inside = |edge: usize| edge.saturating_sub(before).min(self.input[axis]);
+        let starts = (0..self.output[axis]).map(|index| index * self.stride[axis]);
+        let ends = starts.map(|start| (start, start + self.kernel[axis]));
+        ends.map(|(start, end)| inside(end) - inside(start))
+            .collect()
     }
 }

@@ -1,10 +1,10 @@
-//! The layers of our networks as candle operations with exact gradients: fast kernels for f32 on
-//! the CPU, candle's own operations on every other device and type.
+//! The layers of our networks, twice: [`reference`] says what is right, by candle's tensors with exact
+//! gradients, for every type and device; [`nhwc`] and [`cpu`] are fast kernels on plain slices of f32,
+//! from which planned networks are made.
 //!
-//! [`cpu`] holds those kernels on plain slices, for code that wants no tensors; [`optim`] the
-//! optimizers' steps. What either computes depends neither on the number of threads nor on chance:
-//! random choices take a seed. A network's gradients flow only into tracked arguments, so an input
-//! image costs none.
+//! [`optim`] has the optimizers' steps. What a kernel computes depends neither on the number of threads
+//! nor on chance: random choices take a seed. A network's gradients flow only into tracked arguments,
+//! so an input image costs none.
 //!
 //! ```
 //! use candle_core::{Device, Tensor, Var};
@@ -24,22 +24,22 @@
 //! # }
 //! ```
 
+#![warn(clippy::undocumented_unsafe_blocks)]
+
 pub mod activation;
 pub mod cpu;
 pub mod error;
-mod fallback;
-pub mod gemm;
 pub mod geometry;
 pub mod nhwc;
-mod ops;
 pub mod optim;
 pub mod peak;
+pub mod reference;
 
 pub use activation::Activation;
 pub use error::{KernelError, Result};
 pub use geometry::{Conv2dConfig, Padding, Pool2dConfig, Windows};
-pub use ops::{
-    BatchStats, LossTerms, activate, avg_pool2d, batch_norm_eval, batch_norm_train,
-    channel_scale_shift, conv2d, conv2d_relu_max_pool2d, dropout, global_avg_pool, linear,
-    log_softmax, max_pool2d, rbf, softmax, softmax_cross_entropy, softmax_loss,
+pub use reference::{
+    BatchStats, LossTerms, activate, apply_mask, avg_pool2d, batch_norm_eval, batch_norm_train,
+    channel_scale_shift, conv2d, dropout, dropout_mask, global_avg_pool, linear, log_softmax,
+    max_pool2d, rbf, softmax, softmax_cross_entropy, softmax_loss,
 };

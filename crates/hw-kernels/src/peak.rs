@@ -1,7 +1,7 @@
 //! What the processor could do at most: a loop of fused multiply-adds on registers, against which
 //! benchmarks hold themselves. Time it in turns with what is measured: clocks change.
 
-use crate::gemm::Simd;
+use crate::cpu::simd::Isa;
 use std::hint::black_box;
 
 /// Rounds of the peak loop.
@@ -12,10 +12,10 @@ const CHAINS: usize = 12;
 
 /// Floating-point operations of one call of [`run`].
 pub fn flops() -> u64 {
-    let lanes = match Simd::detect().name() {
-        "avx512" => 16,
-        "avx2" => 8,
-        _ => 4,
+    let lanes = match Isa::best() {
+        Isa::Avx512 => 16,
+        Isa::Avx2 => 8,
+        Isa::Portable => 4,
     };
     (2 * CHAINS * lanes * PEAK_ROUNDS) as u64
 }
@@ -56,12 +56,12 @@ pub fn run() -> f32 {
             sums.into_iter().map(|sum| _mm256_cvtss_f32(sum)).sum()
         }
 
-        match Simd::detect().name() {
-            // SAFETY: a `Simd` of this name exists only where the processor has the instructions.
-            "avx512" => return unsafe { avx512() },
+        match Isa::best() {
+            // SAFETY: the best instruction set is one that the processor was just seen to have.
+            Isa::Avx512 => return unsafe { avx512() },
             // SAFETY: as above.
-            "avx2" => return unsafe { avx2() },
-            _ => {}
+            Isa::Avx2 => return unsafe { avx2() },
+            Isa::Portable => {}
         }
     }
     let (x, y) = (black_box(0.5f32), black_box(0.25f32));

@@ -97,8 +97,8 @@ impl Case<'_> {
         }
     }
 
-    /// Runs `op` on the arguments, as f32 with our kernels and as f64 with candle's operations, and
-    /// holds result and gradients against the recorded ones.
+    /// Runs `op` on the arguments in both precisions and holds result and gradients against the
+    /// recorded ones.
     fn check(&self, arguments: &[&str], op: impl Fn(&[Tensor]) -> Tensor) {
         for dtype in [DType::F32, DType::F64] {
             let variables: Vec<(&str, Var)> = arguments
@@ -162,7 +162,9 @@ fn convolution_with_relu_and_pooling_agrees_with_pytorch() {
         let conv = case.conv(&case.settings["conv"]);
         let pool = case.setting("pool");
         case.check(&["x", "w", "bias"], |t| {
-            hw_kernels::conv2d_relu_max_pool2d(&t[0], &t[1], t.get(2), &conv, &pool).unwrap()
+            let maps = hw_kernels::conv2d(&t[0], &t[1], t.get(2), &conv).unwrap();
+            let maps = hw_kernels::activate(&maps, &Activation::Relu).unwrap();
+            hw_kernels::max_pool2d(&maps, &pool).unwrap()
         });
     }
 }

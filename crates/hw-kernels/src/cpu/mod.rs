@@ -1,15 +1,9 @@
-//! Raw kernels on slices: explicit shapes, outputs and scratch provided by the caller, the same
-//! bits for any number of threads.
+//! Kernels on plain slices that know no layout: elementwise functions, softmax and the losses on it,
+//! dropout; and what all kernels are made with, vector instructions and threads.
 
 pub mod activation;
-pub mod conv;
-pub mod dense;
 pub mod dropout;
-mod halving;
 pub mod math;
-pub mod norm;
-pub mod parallel;
-pub mod pool;
+pub(crate) mod parallel;
 pub mod simd;
 pub mod softmax;
-pub mod sums;

@@ -1,4 +1,4 @@
-//! Softmax, its logarithm, and the cross-entropy built on both.
+//! Softmax, and the losses built on it.
 //!
 //! Arrays are `[n, k, inner]`: classes or channels on the middle axis, `inner` positions each.
 
@@ -94,89 +94,6 @@ pub fn softmax_backward(y: &[f32], dy: &[f32], dx: &mut [f32], k: usize, inner: 
     });
 }
 
-/// `y = x - log Σ exp(x)` for each row of `k`.
-///
-/// # Panics
-/// When the lengths differ or are no multiple of `k`.
-pub fn log_softmax(x: &[f32], y: &mut [f32], k: usize) {
-    assert_eq!(x.len(), y.len());
-    for_each_row_block(y, k, |start, y| {
-        let (mut highest, mut sum) = ([0.0], [0.0]);
-        for (x, y) in x[start..start + y.len()]
-            .chunks_exact(k)
-            .zip(y.chunks_exact_mut(k))
-        {
-            exponentials(x, y, &mut highest, &mut sum);
-            let log_sum = sum[0].ln();
-            for (x, y) in x.iter().zip(y) {
-                *y = (x - highest[0]) - log_sum;
-            }
-        }
-    });
-}
-
-/// `dx = dy - exp(y) Σ dy` for each row of `k`, given `y = log_softmax(x)`.
-///
-/// # Panics
-/// As [`log_softmax`].
-pub fn log_softmax_backward(y: &[f32], dy: &[f32], dx: &mut [f32], k: usize) {
-    assert!(y.len() == dx.len() && dy.len() == dx.len());
-    for_each_row_block(dx, k, |start, dx| {
-        for (i, dx) in dx.chunks_exact_mut(k).enumerate() {
-            let row = start + i * k..start + (i + 1) * k;
-            let (y, dy) = (&y[row.clone()], &dy[row]);
-            let total: f32 = dy.iter().sum();
-            for ((dx, y), dy) in dx.iter_mut().zip(y).zip(dy) {
-                *dx = dy - exp(*y) * total;
-            }
-        }
-    });
-}
-
-/// The mean over the rows of `-log softmax(logits)[label]`; leaves softmax in `probabilities`,
-/// which the gradient needs. Shapes: `logits` and `probabilities [n, k]`, `labels [n]`.
-///
-/// # Panics
-/// When lengths do not agree, there is no row, or a label is not below `k`.
-pub fn cross_entropy(logits: &[f32], labels: &[u32], k: usize, probabilities: &mut [f32]) -> f32 {
-    assert!(!labels.is_empty() && logits.len() == labels.len() * k);
-    assert_eq!(logits.len(), probabilities.len());
-    let (mut highest, mut sum) = ([0.0], [0.0]);
-    let mut total = 0.0f64;
-    let rows = logits
-        .chunks_exact(k)
-        .zip(probabilities.chunks_exact_mut(k));
-    for ((x, p), &label) in rows.zip(labels) {
-        exponentials(x, p, &mut highest, &mut sum);
-        p.iter_mut().for_each(|p| *p /= sum[0]);
-        total += f64::from(sum[0].ln()) - f64::from(x[label as usize] - highest[0]);
-    }
-    (total / labels.len() as f64) as f32
-}
-
-/// `dx = scale (probabilities - onehot(labels)) / n`: the gradient of [`cross_entropy`] times
-/// `scale`.
-///
-/// # Panics
-/// As [`cross_entropy`].
-pub fn cross_entropy_backward(
-    probabilities: &[f32],
-    labels: &[u32],
-    k: usize,
-    scale: f32,
-    dx: &mut [f32],
-) {
-    assert!(probabilities.len() == dx.len() && dx.len() == labels.len() * k);
-    let factor = scale / labels.len() as f32;
-    let rows = probabilities.chunks_exact(k).zip(dx.chunks_exact_mut(k));
-    for ((p, dx), &label) in rows.zip(labels) {
-        for (j, (p, dx)) in p.iter().zip(dx).enumerate() {
-            let target = f32::from(u8::from(j == label as usize));
-            *dx = factor * (p - target);
-        }
-    }
-}
-
 /// What changes a cross-entropy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Terms<'a> {
@@ -242,4 +159,32 @@ fn focal(gamma: f32, p: f32, log_p: f32) -> (f32, f32) {
     }
     let power = rest.powf(gamma);
     (-power * log_p, gamma * power / rest * p * log_p - power)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hw_core::Rng;
+
+    #[test]
+    fn softmax_over_the_middle_axis_and_its_gradient_are_those_of_the_definition() {
+        let (n, k, inner) = (3, 5, 4);
+        let mut rng = Rng::stream(9, "test", 0);
+        let mut draw = || -> Vec<f32> { (0..n * k * inner).map(|_| 3.0 * rng.normal()).collect() };
+        let (x, dy) = (draw(), draw());
+        let (mut y, mut dx) = (vec![f32::NAN; x.len()], vec![f32::NAN; x.len()]);
+        softmax(&x, &mut y, k, inner);
+        softmax_backward(&y, &dy, &mut dx, k, inner);
+        for (image, position) in (0..n).flat_map(|n| (0..inner).map(move |i| (n, i))) {
+            let at = |class: usize| (image * k + class) * inner + position;
+            let sum: f64 = (0..k).map(|j| f64::from(x[at(j)]).exp()).sum();
+            let p = |j: usize| f64::from(x[at(j)]).exp() / sum;
+            let dot: f64 = (0..k).map(|j| p(j) * f64::from(dy[at(j)])).sum();
+            for j in 0..k {
+                let gradient = p(j) * (f64::from(dy[at(j)]) - dot);
+                assert!((f64::from(y[at(j)]) - p(j)).abs() < 1e-6);
+                assert!((f64::from(dx[at(j)]) - gradient).abs() < 1e-6);
+            }
+        }
+    }
 }

@@ -99,7 +99,7 @@ impl Scatter {
         );
         let pixels = self.windows.output_size();
         for image in 0..images {
-            // SAFETY: the caller's contract.
+            // SAFETY: `dx` has room for the images and is this thread's, as the caller promised.
             let dx = unsafe { std::slice::from_raw_parts_mut(dx.add(image * len), len) };
             if !accumulate {
                 dx.fill(0.0);

@@ -88,7 +88,8 @@ impl Taps {
         let end = (product.panels.end * layout.columns()).min(self.to_width);
         let pixel = |image: usize, pixel: usize| {
             let start = image * self.to_len + pixel * self.to_width + first;
-            // SAFETY: the caller's contract: pixels of these images, columns of these panels.
+            // SAFETY: a pixel of these images, and of it the columns of these panels, which are
+            // this thread's.
             unsafe { std::slice::from_raw_parts_mut(to.add(start), end - first) }
         };
         let pixels = self.to_len / self.to_width;

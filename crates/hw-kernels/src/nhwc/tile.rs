@@ -4,8 +4,8 @@
 //! advance by a constant step. A convolution's window is one segment for each kernel row (channels
 //! last make `kw * channels` inputs contiguous), a weight gradient's sum one for each row of a map.
 
-use crate::gemm::simd::{Level, Simd};
-use crate::gemm::vector::Vector;
+use crate::cpu::simd::Isa;
+use crate::cpu::simd::vector::Vector;
 
 /// A run of `len` steps: the offset of its first step from the tile's `a`, in floats, and the row of
 /// the tile's `b`.
@@ -58,26 +58,27 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    /// The kernels of `simd`.
-    pub(super) fn of(simd: Simd) -> Self {
+    /// The kernels of the instruction set in use.
+    pub(super) fn best() -> Self {
         let kernel = |tile: unsafe fn(&Tile<'_>), rows, lanes| Self {
             tile,
             rows,
             lanes,
             columns: 2 * lanes,
         };
-        match simd.level() {
-            Level::Portable => kernel(portable, 4, 4),
+        match Isa::current() {
+            Isa::Portable => kernel(portable, 4, 4),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => kernel(avx2, 6, 8),
+            Isa::Avx2 => kernel(avx2, 6, 8),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => kernel(avx512, 14, 16),
+            Isa::Avx512 => kernel(avx512, 14, 16),
         }
     }
+}
 
-    /// The kernels of the best instruction set there is.
-    pub(super) fn best() -> Self {
-        Self::of(Simd::detect())
+impl std::fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Kernel({} x {})", self.rows, self.columns)
     }
 }
 
@@ -88,7 +89,7 @@ macro_rules! tile_function {
             use $vector as V;
             $(#[target_feature(enable = $features)])?
             unsafe fn run<const ROWS: usize, const VECTORS: usize>(tile: &Tile<'_>) {
-                // SAFETY: the caller's contract.
+                // SAFETY: the features of this function are those of `V`; the tile is the caller's.
                 unsafe {
                     if tile.a_row == 1 {
                         compute::<V, ROWS, VECTORS, true>(tile)
@@ -97,7 +98,8 @@ macro_rules! tile_function {
                     }
                 }
             }
-            // SAFETY: the caller's contract; the instance has the tile's shape.
+            // SAFETY: the processor has the features, as the caller promised; the instance has the
+            // tile's shape.
             unsafe {
                 match (tile.cols > V::LANES, tile.rows) {
                     $((false, $rows) => run::<$rows, 1>(tile),
@@ -109,11 +111,11 @@ macro_rules! tile_function {
     };
 }
 
-tile_function!(portable, crate::gemm::vector::Portable; 1 2 3 4);
+tile_function!(portable, crate::cpu::simd::vector::Portable; 1 2 3 4);
 #[cfg(target_arch = "x86_64")]
-tile_function!(avx2, crate::gemm::vector::Avx2, "avx2,fma"; 1 2 3 4 5 6);
+tile_function!(avx2, crate::cpu::simd::vector::Avx2, "avx2,fma"; 1 2 3 4 5 6);
 #[cfg(target_arch = "x86_64")]
-tile_function!(avx512, crate::gemm::vector::Avx512, "avx512f"; 1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+tile_function!(avx512, crate::cpu::simd::vector::Avx512, "avx512f"; 1 2 3 4 5 6 7 8 9 10 11 12 13 14);
 
 /// The micro-kernel. Each element is summed in the order of `k` in one accumulator, so its bits
 /// depend on nothing but its operands. `BY_K` says that the rows of `A` at one `k` are neighbours.
@@ -126,7 +128,8 @@ unsafe fn compute<V: Vector, const ROWS: usize, const VECTORS: usize, const BY_K
 ) {
     let last = tile.cols - (VECTORS - 1) * V::LANES;
     let (a_row, a_k) = if BY_K { (1, tile.a_k) } else { (tile.a_row, 1) };
-    // SAFETY: the caller's contract; all pointers stay inside the tile's operands.
+    // SAFETY: `Tile` says what its pointers reach: every segment of every turn, for `ROWS` rows and
+    // `cols` columns.
     unsafe {
         let mut sums = [[V::splat(0.0); VECTORS]; ROWS];
         for turn in 0..tile.repeat {
@@ -176,7 +179,7 @@ unsafe fn finish<V: Vector, const ROWS: usize, const VECTORS: usize>(
     mut sums: [[V; VECTORS]; ROWS],
     last: usize,
 ) {
-    // SAFETY: the caller's contract; the last vector of a row is cut to the existing columns.
+    // SAFETY: `C` and the bias have `cols` columns, and the last vector of a row is cut to them.
     unsafe {
         let load = |row: *const f32, v: usize| {
             let at = row.add(v * V::LANES);

@@ -2,8 +2,8 @@
 //! channels at a time as a register has lanes.
 
 use super::conv::Finish;
-use crate::gemm::simd::{Level, Simd};
-use crate::gemm::vector::Vector;
+use crate::cpu::simd::Isa;
+use crate::cpu::simd::vector::Vector;
 use std::ops::Range;
 
 /// Places of a transformed tile.
@@ -23,7 +23,7 @@ impl Map {
     /// The pixel exists.
     #[inline(always)]
     unsafe fn at(&self, y: usize, x: usize, channel: usize) -> *mut f32 {
-        // SAFETY: the caller's contract.
+        // SAFETY: the pixel exists, so its floats lie within the map.
         unsafe {
             self.floats
                 .add((y * self.size[1] + x) * self.channels + channel)
@@ -63,14 +63,14 @@ impl std::fmt::Debug for Transforms {
 }
 
 impl Transforms {
-    /// Those of the best instruction set there is.
+    /// Those of the instruction set in use.
     pub(super) fn best() -> Self {
-        match Simd::detect().level() {
-            Level::Portable => portable::ALL,
+        match Isa::current() {
+            Isa::Portable => portable::ALL,
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => avx2::ALL,
+            Isa::Avx2 => avx2::ALL,
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => avx512::ALL,
+            Isa::Avx512 => avx512::ALL,
         }
     }
 }
@@ -93,42 +93,43 @@ macro_rules! transforms {
 
             $(#[target_feature(enable = $features)])?
             unsafe fn input(from: Map, across: usize, tiles: Range<usize>, to: Places) {
-                // SAFETY: the caller's contract.
+                // SAFETY: the features of this function are those of `V`; maps and places are the
+                // caller's.
                 unsafe { super::input::<V>(from, across, tiles, to) }
             }
 
             $(#[target_feature(enable = $features)])?
             unsafe fn output(from: Places, across: usize, tiles: Range<usize>, finish: Finish<'_>, to: Map) {
-                // SAFETY: the caller's contract.
+                // SAFETY: as above.
                 unsafe { super::output::<V>(from, across, tiles, finish, to) }
             }
 
             $(#[target_feature(enable = $features)])?
             unsafe fn gradient(from: Map, across: usize, tiles: Range<usize>, to: Places) {
-                // SAFETY: the caller's contract.
+                // SAFETY: as above.
                 unsafe { super::gradient::<V>(from, across, tiles, to) }
             }
 
             $(#[target_feature(enable = $features)])?
             unsafe fn kernel(from: *const f32, taps: [usize; 9], to: *mut f32, step: usize) {
-                // SAFETY: the caller's contract.
+                // SAFETY: as above.
                 unsafe { super::kernel::<V>(from, taps, to, step) }
             }
 
             $(#[target_feature(enable = $features)])?
             unsafe fn weight(from: Places, to: *mut f32, taps: [usize; 9], accumulate: bool) {
-                // SAFETY: the caller's contract.
+                // SAFETY: as above.
                 unsafe { super::weight::<V>(from, to, taps, accumulate) }
             }
         }
     };
 }
 
-transforms!(portable, crate::gemm::vector::Portable);
+transforms!(portable, crate::cpu::simd::vector::Portable);
 #[cfg(target_arch = "x86_64")]
-transforms!(avx2, crate::gemm::vector::Avx2, "avx2,fma");
+transforms!(avx2, crate::cpu::simd::vector::Avx2, "avx2,fma");
 #[cfg(target_arch = "x86_64")]
-transforms!(avx512, crate::gemm::vector::Avx512, "avx512f");
+transforms!(avx512, crate::cpu::simd::vector::Avx512, "avx512f");
 
 /// One axis of `Bᵀ d`.
 ///
@@ -136,28 +137,28 @@ transforms!(avx512, crate::gemm::vector::Avx512, "avx512f");
 /// As [`Vector`], like all below.
 #[inline(always)]
 unsafe fn input_axis<V: Vector>([a, b, c, d]: [V; 4]) -> [V; 4] {
-    // SAFETY: the caller's contract.
+    // SAFETY: arithmetic on registers that the caller has.
     unsafe { [a.sub(c), b.add(c), c.sub(b), b.sub(d)] }
 }
 
 /// One axis of `Aᵀ m`.
 #[inline(always)]
 unsafe fn output_axis<V: Vector>([a, b, c, d]: [V; 4]) -> [V; 2] {
-    // SAFETY: the caller's contract.
+    // SAFETY: as in `input_axis`.
     unsafe { [a.add(b).add(c), b.sub(c).sub(d)] }
 }
 
 /// One axis of `A dY`.
 #[inline(always)]
 unsafe fn gradient_axis<V: Vector>([a, b]: [V; 2]) -> [V; 4] {
-    // SAFETY: the caller's contract.
+    // SAFETY: as in `input_axis`.
     unsafe { [a, a.add(b), a.sub(b), V::splat(0.0).sub(b)] }
 }
 
 /// One axis of `G g`.
 #[inline(always)]
 unsafe fn kernel_axis<V: Vector>([a, b, c]: [V; 3]) -> [V; 4] {
-    // SAFETY: the caller's contract.
+    // SAFETY: as in `input_axis`.
     unsafe {
         let half = V::splat(0.5);
         let (ends, middle) = (half.mul(a.add(c)), half.mul(b));
@@ -168,7 +169,7 @@ unsafe fn kernel_axis<V: Vector>([a, b, c]: [V; 3]) -> [V; 4] {
 /// One axis of `Gᵀ u`.
 #[inline(always)]
 unsafe fn weight_axis<V: Vector>([a, b, c, d]: [V; 4]) -> [V; 3] {
-    // SAFETY: the caller's contract.
+    // SAFETY: as in `input_axis`.
     unsafe {
         let half = V::splat(0.5);
         let sum = half.mul(b.add(c));
@@ -201,7 +202,7 @@ macro_rules! both_axes {
 
 #[inline(always)]
 unsafe fn load_places<V: Vector>(from: *const f32, step: usize) -> [[V; 4]; 4] {
-    // SAFETY: the caller's contract.
+    // SAFETY: 16 places, `step` apart, hold a register each, as the caller promised.
     unsafe {
         let mut rows = [[V::splat(0.0); 4]; 4];
         for i in 0..4 {
@@ -215,7 +216,7 @@ unsafe fn load_places<V: Vector>(from: *const f32, step: usize) -> [[V; 4]; 4] {
 
 #[inline(always)]
 unsafe fn store_places<V: Vector>(tile: [[V; 4]; 4], to: *mut f32, step: usize) {
-    // SAFETY: the caller's contract.
+    // SAFETY: as in `load_places`, for writing.
     unsafe {
         for i in 0..4 {
             for j in 0..4 {
@@ -227,7 +228,7 @@ unsafe fn store_places<V: Vector>(tile: [[V; 4]; 4], to: *mut f32, step: usize) 
 
 #[inline(always)]
 unsafe fn input<V: Vector>(from: Map, across: usize, tiles: Range<usize>, to: Places) {
-    // SAFETY: the caller's contract.
+    // SAFETY: a padded map has the 4 x 4 pixels of each tile, in whole registers of channels.
     unsafe {
         for (k, tile) in tiles.enumerate() {
             let (top, left) = (tile / across * 2, tile % across * 2);
@@ -254,7 +255,8 @@ unsafe fn output<V: Vector>(
     to: Map,
 ) {
     let [height, width] = to.size;
-    // SAFETY: the caller's contract; only pixels of the map are touched.
+    // SAFETY: pixels outside the map are skipped; bias, map and places have whole registers of
+    // channels.
     unsafe {
         for (k, tile) in tiles.enumerate() {
             let (top, left) = (tile / across * 2, tile % across * 2);
@@ -288,7 +290,7 @@ unsafe fn output<V: Vector>(
 #[inline(always)]
 unsafe fn gradient<V: Vector>(from: Map, across: usize, tiles: Range<usize>, to: Places) {
     let [height, width] = from.size;
-    // SAFETY: the caller's contract; only pixels of the map are read.
+    // SAFETY: pixels outside the map are skipped; map and places have whole registers of channels.
     unsafe {
         for (k, tile) in tiles.enumerate() {
             let (top, left) = (tile / across * 2, tile % across * 2);
@@ -311,7 +313,7 @@ unsafe fn gradient<V: Vector>(from: Map, across: usize, tiles: Range<usize>, to:
 /// `A dY Aᵀ`: unlike the others it makes a tile larger.
 #[inline(always)]
 unsafe fn both_axes_2<V: Vector>(rows: [[V; 2]; 2]) -> [[V; 4]; 4] {
-    // SAFETY: the caller's contract.
+    // SAFETY: arithmetic on registers that the caller has.
     unsafe {
         let first = gradient_axis([rows[0][0], rows[1][0]]);
         let second = gradient_axis([rows[0][1], rows[1][1]]);
@@ -325,7 +327,7 @@ unsafe fn both_axes_2<V: Vector>(rows: [[V; 2]; 2]) -> [[V; 4]; 4] {
 
 #[inline(always)]
 unsafe fn kernel<V: Vector>(from: *const f32, taps: [usize; 9], to: *mut f32, step: usize) {
-    // SAFETY: the caller's contract.
+    // SAFETY: nine registers at these offsets are the caller's weights.
     unsafe {
         let mut columns = [[V::splat(0.0); 3]; 4];
         for j in 0..3 {
@@ -348,7 +350,7 @@ unsafe fn kernel<V: Vector>(from: *const f32, taps: [usize; 9], to: *mut f32, st
 
 #[inline(always)]
 unsafe fn weight<V: Vector>(from: Places, to: *mut f32, taps: [usize; 9], accumulate: bool) {
-    // SAFETY: the caller's contract.
+    // SAFETY: 16 places hold a register each, and nine registers at these offsets are the caller's.
     unsafe {
         let rows = load_places::<V>(from.floats, from.step);
         let tile = both_axes!(weight_axis, rows, 4 => 3);

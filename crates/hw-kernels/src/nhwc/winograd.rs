@@ -106,7 +106,8 @@ impl Winograd {
         for channel in channels {
             for output in (0..self.outputs).step_by(lanes) {
                 let tap = |t: usize| from.at(t * self.channels + channel, output);
-                // SAFETY: the caller's contract; lanes of outputs lie side by side in a panel.
+                // SAFETY: weights and room are there, as the caller promised; lanes of outputs lie
+                // side by side in a panel.
                 unsafe {
                     let to = to.add(places.at(channel, output));
                     (self.transforms.kernel)(w, std::array::from_fn(tap), to, places.len());
@@ -173,7 +174,7 @@ impl Winograd {
         images: usize,
         scratch: &mut [f32],
     ) {
-        // SAFETY: the caller's contract.
+        // SAFETY: all rows of tiles of the images, whose outputs are the caller's.
         unsafe { self.forward_rows(x, prepared, finish, y, 0..images * self.rows(), scratch) };
     }
 
@@ -233,7 +234,8 @@ impl Winograd {
             let mut done = 0;
             for (image, tiles) in block {
                 let len = tiles.len();
-                // SAFETY: the caller's contract; each place has the block's tiles.
+                // SAFETY: the outputs of these tiles are this thread's; each place has the block's
+                // tiles.
                 unsafe {
                     let made = Map {
                         floats: y.add(image * to),
@@ -341,8 +343,8 @@ impl Winograd {
                         floats,
                         step: count * width + APART,
                     };
-                    // SAFETY: the padded copy has all pixels that the tiles see, each place room for
-                    // the block's tiles.
+                    // SAFETY: the padded copy has all pixels that the tiles see, each place room
+                    // for the block's tiles.
                     unsafe {
                         let across = self.tiles[1];
                         (self.transforms.input)(seen, across, tiles.clone(), places(v, c));
@@ -372,7 +374,8 @@ impl Winograd {
                     };
                     let tap = |t: usize| weights.at(t * self.channels + channel, output);
                     let taps = std::array::from_fn(tap);
-                    // SAFETY: the caller's contract; these rows are this slice's.
+                    // SAFETY: the weights of these channels are this thread's, and their sums are
+                    // all there.
                     unsafe { (self.transforms.weight)(sums, dw, taps, accumulate) };
                 }
             }

@@ -1,14 +1,15 @@
-//! The few vector operations the micro-kernel needs, for each instruction set.
+//! The few vector operations that the micro-kernels need, for each instruction set.
 
 /// A register of [`LANES`](Vector::LANES) floats.
 ///
 /// # Safety
 /// Every method may only run on a processor with the instructions of the implementing type, and
-/// is meant to be inlined into a function compiled for them.
+/// is meant to be inlined into a function compiled for them. What is read or written must be there,
+/// as far as the method says.
 pub(crate) trait Vector: Copy {
     /// Floats per register.
     const LANES: usize;
-    /// Whether sums go through memory at each step: a vector in plain Rust is else vectorised
+    /// Whether sums go through memory at each step: a vector in plain Rust is else vectorized
     /// across the rows of a tile, at a third of the speed.
     const IN_MEMORY: bool = false;
     /// All lanes `x`.
@@ -30,12 +31,9 @@ pub(crate) trait Vector: Copy {
     /// `self - y`.
     #[inline(always)]
     unsafe fn sub(self, y: Self) -> Self {
-        // SAFETY: the caller's contract.
+        // SAFETY: the processor has the instructions, as this method demands too.
         unsafe { Self::splat(-1.0).mul_add(y, self) }
     }
-    /// Asks for the cache line of `at`, into the first or the second level.
-    #[inline(always)]
-    fn fetch(_at: *const f32, _first_level: bool) {}
     /// 0 where the lane is negative, else the lane itself (a NaN stays).
     unsafe fn relu(self) -> Self;
 }
@@ -131,77 +129,40 @@ mod x86 {
     /// For each count of lanes, the sign bits `vmaskmovps` looks at, read at `8 - lanes`.
     static LANE_MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 
-    #[inline(always)]
-    fn fetch_line(at: *const f32, first_level: bool) {
-        // SAFETY: a prefetch is a hint; it may name any address.
-        unsafe {
-            if first_level {
-                _mm_prefetch::<_MM_HINT_T0>(at.cast());
-            } else {
-                _mm_prefetch::<_MM_HINT_T1>(at.cast());
-            }
-        }
-    }
-
     /// The first `lanes` (`<= 8`) lanes selected.
     #[inline(always)]
-    pub(in super::super) unsafe fn first_lanes(lanes: usize) -> __m256i {
+    unsafe fn first_lanes(lanes: usize) -> __m256i {
         debug_assert!(lanes <= 8);
         // SAFETY: `8 - lanes + 8 <= 16`; the caller has AVX2.
         unsafe { _mm256_loadu_si256(LANE_MASKS.as_ptr().add(8 - lanes).cast()) }
     }
 
-    impl Avx2 {
-        /// The transpose of an 8 x 8 block.
-        #[inline(always)]
-        pub(in super::super) unsafe fn transpose(r: [Self; 8]) -> [Self; 8] {
-            // SAFETY: the caller has AVX2.
-            unsafe {
-                let [r0, r1, r2, r3, r4, r5, r6, r7] = r;
-                let top = transpose_halves(r0.0, r1.0, r2.0, r3.0);
-                let bottom = transpose_halves(r4.0, r5.0, r6.0, r7.0);
-                [
-                    Self(_mm256_permute2f128_ps::<0x20>(top[0], bottom[0])),
-                    Self(_mm256_permute2f128_ps::<0x20>(top[1], bottom[1])),
-                    Self(_mm256_permute2f128_ps::<0x20>(top[2], bottom[2])),
-                    Self(_mm256_permute2f128_ps::<0x20>(top[3], bottom[3])),
-                    Self(_mm256_permute2f128_ps::<0x31>(top[0], bottom[0])),
-                    Self(_mm256_permute2f128_ps::<0x31>(top[1], bottom[1])),
-                    Self(_mm256_permute2f128_ps::<0x31>(top[2], bottom[2])),
-                    Self(_mm256_permute2f128_ps::<0x31>(top[3], bottom[3])),
-                ]
-            }
-        }
-    }
-
-    // SAFETY (all methods below): the trait's contract hands valid pointers and a processor with
-    // AVX2 and FMA, or AVX-512F.
     impl Vector for Avx2 {
         const LANES: usize = 8;
 
         #[inline(always)]
-        fn fetch(at: *const f32, first_level: bool) {
-            fetch_line(at, first_level);
-        }
-
-        #[inline(always)]
         unsafe fn splat(x: f32) -> Self {
+            // SAFETY: the trait demands AVX2 and FMA.
             unsafe { Self(_mm256_set1_ps(x)) }
         }
 
         #[inline(always)]
         unsafe fn load(at: *const f32) -> Self {
+            // SAFETY: the trait demands AVX2 and FMA and `LANES` readable floats.
             unsafe { Self(_mm256_loadu_ps(at)) }
         }
 
         #[inline(always)]
         unsafe fn store(self, at: *mut f32) {
+            // SAFETY: the trait demands AVX2 and FMA and `LANES` writable floats.
             unsafe { _mm256_storeu_ps(at, self.0) }
         }
 
         // Masked moves are slow on some processors, so whole registers avoid them.
         #[inline(always)]
         unsafe fn load_first(at: *const f32, lanes: usize) -> Self {
+            // SAFETY: the trait demands AVX2 and FMA and `lanes` readable floats, and reads no
+            // other.
             unsafe {
                 if lanes == Self::LANES {
                     Self::load(at)
@@ -213,6 +174,8 @@ mod x86 {
 
         #[inline(always)]
         unsafe fn store_first(self, at: *mut f32, lanes: usize) {
+            // SAFETY: the trait demands AVX2 and FMA and `lanes` writable floats, and writes no
+            // other.
             unsafe {
                 if lanes == Self::LANES {
                     self.store(at);
@@ -224,39 +187,27 @@ mod x86 {
 
         #[inline(always)]
         unsafe fn mul_add(self, y: Self, z: Self) -> Self {
+            // SAFETY: the trait demands AVX2 and FMA.
             unsafe { Self(_mm256_fmadd_ps(self.0, y.0, z.0)) }
         }
 
         #[inline(always)]
         unsafe fn add(self, y: Self) -> Self {
+            // SAFETY: the trait demands AVX2 and FMA.
             unsafe { Self(_mm256_add_ps(self.0, y.0)) }
         }
 
         #[inline(always)]
         unsafe fn mul(self, y: Self) -> Self {
+            // SAFETY: the trait demands AVX2 and FMA.
             unsafe { Self(_mm256_mul_ps(self.0, y.0)) }
         }
 
         // `vmaxps` returns its second operand when one is NaN.
         #[inline(always)]
         unsafe fn relu(self) -> Self {
+            // SAFETY: the trait demands AVX2 and FMA.
             unsafe { Self(_mm256_max_ps(_mm256_setzero_ps(), self.0)) }
-        }
-    }
-
-    /// The transposes of both 4 x 4 halves of four rows.
-    #[inline(always)]
-    unsafe fn transpose_halves(r0: __m256, r1: __m256, r2: __m256, r3: __m256) -> [__m256; 4] {
-        // SAFETY: the caller has AVX2.
-        unsafe {
-            let (a, b) = (_mm256_unpacklo_ps(r0, r1), _mm256_unpackhi_ps(r0, r1));
-            let (c, d) = (_mm256_unpacklo_ps(r2, r3), _mm256_unpackhi_ps(r2, r3));
-            [
-                _mm256_shuffle_ps::<0b01_00_01_00>(a, c),
-                _mm256_shuffle_ps::<0b11_10_11_10>(a, c),
-                _mm256_shuffle_ps::<0b01_00_01_00>(b, d),
-                _mm256_shuffle_ps::<0b11_10_11_10>(b, d),
-            ]
         }
     }
 
@@ -274,52 +225,56 @@ mod x86 {
         const LANES: usize = 16;
 
         #[inline(always)]
-        fn fetch(at: *const f32, first_level: bool) {
-            fetch_line(at, first_level);
-        }
-
-        #[inline(always)]
         unsafe fn splat(x: f32) -> Self {
+            // SAFETY: the trait demands AVX-512F.
             unsafe { Self(_mm512_set1_ps(x)) }
         }
 
         #[inline(always)]
         unsafe fn load(at: *const f32) -> Self {
+            // SAFETY: the trait demands AVX-512F and `LANES` readable floats.
             unsafe { Self(_mm512_loadu_ps(at)) }
         }
 
         #[inline(always)]
         unsafe fn store(self, at: *mut f32) {
+            // SAFETY: the trait demands AVX-512F and `LANES` writable floats.
             unsafe { _mm512_storeu_ps(at, self.0) }
         }
 
         #[inline(always)]
         unsafe fn load_first(at: *const f32, lanes: usize) -> Self {
+            // SAFETY: the trait demands AVX-512F and `lanes` readable floats, and reads no other.
             unsafe { Self(_mm512_maskz_loadu_ps(mask16(lanes), at)) }
         }
 
         #[inline(always)]
         unsafe fn store_first(self, at: *mut f32, lanes: usize) {
+            // SAFETY: the trait demands AVX-512F and `lanes` writable floats, and writes no other.
             unsafe { _mm512_mask_storeu_ps(at, mask16(lanes), self.0) }
         }
 
         #[inline(always)]
         unsafe fn mul_add(self, y: Self, z: Self) -> Self {
+            // SAFETY: the trait demands AVX-512F.
             unsafe { Self(_mm512_fmadd_ps(self.0, y.0, z.0)) }
         }
 
         #[inline(always)]
         unsafe fn add(self, y: Self) -> Self {
+            // SAFETY: the trait demands AVX-512F.
             unsafe { Self(_mm512_add_ps(self.0, y.0)) }
         }
 
         #[inline(always)]
         unsafe fn mul(self, y: Self) -> Self {
+            // SAFETY: the trait demands AVX-512F.
             unsafe { Self(_mm512_mul_ps(self.0, y.0)) }
         }
 
         #[inline(always)]
         unsafe fn relu(self) -> Self {
+            // SAFETY: the trait demands AVX-512F.
             unsafe { Self(_mm512_max_ps(_mm512_setzero_ps(), self.0)) }
         }
     }

@@ -3,7 +3,7 @@
 //! what contains it.
 
 use candle_core::{Device, Tensor, Var};
-use hw_kernels::{Activation, Conv2dConfig, Pool2dConfig, Result, optim};
+use hw_kernels::{Activation, Conv2dConfig, Pool2dConfig, Result};
 use std::time::Instant;
 
 /// As the binaries have it: the system's allocator gives the large tensors of each step back to the
@@ -195,28 +195,7 @@ fn operations() -> Result<()> {
     let labels = labels()?;
     report("softmax cross-entropy of 10", || {
         hw_kernels::softmax_cross_entropy(&logits, &labels)
-    })?;
-    momentum(434_000)
-}
-
-fn momentum(count: usize) -> Result<()> {
-    if !wanted("momentum") {
-        return Ok(());
-    }
-    let (mut w, mut v, g) = (
-        vec![0.0f32; count],
-        vec![0.0f32; count],
-        vec![0.1f32; count],
-    );
-    let time = cost(|| {
-        optim::momentum(&mut w, &mut v, &g, 0.1, 0.9, false);
-        Ok(())
-    })?;
-    println!(
-        "  {:44} {time}",
-        format!("momentum step of {count} parameters")
-    );
-    Ok(())
+    })
 }
 
 fn labels() -> Result<Tensor> {

@@ -1,8 +1,8 @@
 //! The layers of our networks as candle operations with exact gradients: fast kernels for f32 on
 //! the CPU, candle's own operations on every other device and type.
 //!
-//! [`cpu`] holds those kernels on plain slices, for code that wants no tensors; [`optim`] the
-//! optimizers' steps. What either computes depends neither on the number of threads nor on chance:
+//! [`cpu`] holds those kernels on plain slices, for code that wants no tensors; [`optim`] what the
+//! optimizers' steps are made of. What either computes depends neither on the number of threads nor on chance:
 //! random choices take a seed. A network's gradients flow only into tracked arguments, so an input
 //! image costs none.
 //!
@@ -43,3 +43,4 @@ pub use ops::{
     channel_scale_shift, conv2d, conv2d_relu_max_pool2d, dropout, global_avg_pool, linear,
     log_softmax, max_pool2d, rbf, softmax, softmax_cross_entropy, softmax_loss,
 };
+pub use optim::pieces;

@@ -5,7 +5,7 @@
 
 mod bits;
 
-use bits::{optimizer_steps, run};
+use bits::run;
 use hw_kernels::cpu::simd::Isa;
 use hw_kernels::{Activation, Pool2dConfig};
 
@@ -23,7 +23,6 @@ fn elementwise_loops_give_the_same_bits_on_every_instruction_set() {
             hw_kernels::max_pool2d(&t[0], &Pool2dConfig::square(2))
         }));
         all.push(run(&[images], &|t| hw_kernels::dropout(&t[0], 0.4, 5)));
-        all.push(vec![optimizer_steps(0..50_000)]);
         all
     };
     Isa::limit(Isa::Portable);

@@ -3,7 +3,7 @@
 
 mod bits;
 
-use bits::{bits, optimizer_steps, run, variable};
+use bits::{bits, run, variable};
 use candle_core::{Device, Tensor, Var};
 use hw_core::rng::Rng;
 use hw_kernels::{Activation, Conv2dConfig, Padding, Pool2dConfig};
@@ -121,14 +121,6 @@ fn fused_convolution_gives_the_bits_of_its_steps() {
     }
 }
 
-#[test]
-fn optimizer_steps_do_not_depend_on_the_number_of_threads() {
-    let steps = || optimizer_steps(0..50_000);
-    let single = with_threads(1, steps);
-    assert!(single == with_threads(2, steps));
-    assert!(single == with_threads(3, steps));
-}
-
 /// Result and gradient of `op` for a batch, bit by bit those of its images one at a time.
 #[track_caller]
 fn batch_is_its_images(shape: &[usize], op: &dyn Fn(&Tensor) -> hw_kernels::Result<Tensor>) {
@@ -190,16 +182,6 @@ fn a_large_batch_gives_what_its_images_give_alone() {
     });
     let centres = variable(&[100, 300], &mut rng);
     batch_is_its_images(&[200, 300], &|x| hw_kernels::rbf(x, &centres));
-}
-
-#[test]
-fn a_large_optimizer_step_gives_what_its_pieces_give() {
-    let whole = optimizer_steps(0..50_000);
-    let mut pieces = Vec::new();
-    for start in (0..50_000).step_by(10_000) {
-        pieces.extend(optimizer_steps(start..start + 10_000));
-    }
-    assert!(whole == pieces);
 }
 
 #[test]

@@ -199,7 +199,7 @@ pub fn load_last(folder: &Path, stamp: &Stamp, device: &Device) -> Result<Option
         Some(decay) => Some(Averages::import(decay, &network, averaged).map_err(damaged)?),
         None => None,
     };
-    let rule = stamp.config.optimizer;
+    let rule = stamp.config.optimizer.clone();
     let optimizer = OptimizerState::import(rule, network.parameters(), progress.step, state)
         .map_err(damaged)?;
     Ok(Some(Restored {

@@ -77,7 +77,7 @@ impl Planned {
         };
         plan.load(network)?;
         let tensors = optimizer.export(network.parameters());
-        let flat = OptimizerState::flat_from(rule, optimizer.steps(), |slot| {
+        let flat = OptimizerState::flat_from(rule.clone(), optimizer.steps(), |slot| {
             plan.pack(|name| tensors.get(&format!("{slot}.{name}")).map(Vec::as_slice))
         });
         Ok(Some(Self {
@@ -130,7 +130,7 @@ impl Planned {
         }
         let (parameters, steps) = (network.parameters(), self.optimizer.steps());
         // The plan's tensors are the network's, so nothing can be missing.
-        if let Ok(state) = OptimizerState::import(self.rule, parameters, steps, tensors) {
+        if let Ok(state) = OptimizerState::import(self.rule.clone(), parameters, steps, tensors) {
             *optimizer = state;
         }
         if let (Some(own), Some(averages)) = (&self.averages, averages)

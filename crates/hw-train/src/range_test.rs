@@ -90,8 +90,9 @@ impl Experiment {
             });
         }
         let network = Network::new(&self.spec, self.config.seed, device)?;
-        let mut optimizer = OptimizerState::new(self.config.optimizer, network.parameters());
-        let (rule, batch) = (self.config.optimizer, self.config.batch);
+        let mut optimizer =
+            OptimizerState::new(self.config.optimizer.clone(), network.parameters());
+        let (rule, batch) = (self.config.optimizer.clone(), self.config.batch);
         let mut planned = Planned::new(&network, &optimizer, None, rule, batch)?;
         let batches = (0..).flat_map(|epoch| self.train.epoch(epoch, 0));
         let mut curve = Curve::default();

@@ -347,7 +347,7 @@ impl<'a, 'o> Trainer<'a, 'o> {
             Some(restored) => restored,
             None => {
                 let network = Network::new(&experiment.spec, config.seed, &experiment.device)?;
-                let optimizer = OptimizerState::new(config.optimizer, network.parameters());
+                let optimizer = OptimizerState::new(config.optimizer.clone(), network.parameters());
                 let averages = config.ema.map(|decay| Averages::new(decay, &network));
                 Restored {
                     averages: averages.transpose()?,
@@ -368,7 +368,7 @@ impl<'a, 'o> Trainer<'a, 'o> {
         let log = EventLog::open(&folder.join(EVENTS), progress.epoch, progress.step)?;
         let history = events::epochs(&events::read(&folder.join(EVENTS)));
         let clock = Clock::new(progress.next_batch > 0);
-        let rule = config.optimizer;
+        let rule = config.optimizer.clone();
         let planned = Planned::new(&network, &optimizer, averages.as_ref(), rule, config.batch)?;
         Ok(Self {
             experiment,

@@ -11,7 +11,6 @@ use hw_exchange::Format;
 use hw_kernels::Activation;
 use hw_models::{DeviceChoice, DeviceError, Initializer, zoo};
 use hw_train::blocks::Family;
-use hw_train::optimizer::RULES;
 use hw_train::range_test::Range;
 use hw_train::{BatchNormStatistics, Loss, Mix, Monitor, Optimizer, Schedule};
 use std::ffi::OsStr;
@@ -448,17 +447,17 @@ pub(crate) struct RunArgs {
     /// The network's nonlinearity, where it can be chosen (`hw list activations`)
     #[arg(long, value_name = "NAME", value_parser = activation)]
     pub(crate) activation: Option<Activation>,
-    /// The update rule, alone or after the library whose constants are meant: nadam, keras:nadam,
-    /// pytorch:nadam (`hw list optimizers`) [default: adam]
-    #[arg(long, value_name = "NAME", value_parser = optimizer_names())]
-    pub(crate) optimizer: Option<Optimizer>,
+    /// The update rule, alone or after the library whose constants are meant, or with constants: nadam,
+    /// keras:nadam, adam:beta1=0.95,eps=1e-7 (`hw list optimizers`) [default: adam]
+    #[arg(long, value_name = "NAME", value_parser = OptimizerParser)]
+    pub(crate) optimizer: Option<AskedOptimizer>,
     /// Step size [default: what usually works with the optimizer]
     #[arg(long, value_name = "X", value_parser = above_zero)]
     pub(crate) lr: Option<f32>,
-    /// The momentum of momentum and nesterov [default: 0.9]
+    /// The momentum of an optimizer that has this constant
     #[arg(long, value_name = "X", value_parser = fraction::<f32>)]
     pub(crate) momentum: Option<f32>,
-    /// The weight decay of adamw [default: 0.01]
+    /// The weight decay of an optimizer that has this constant
     #[arg(long, value_name = "X", value_parser = fraction::<f32>)]
     pub(crate) weight_decay: Option<f32>,
     /// How the step size moves: cosine, step:every=10,factor=0.1, ... (`hw list schedules`)
@@ -884,23 +883,60 @@ fn builtin_names() -> PossibleValuesParser {
     PossibleValuesParser::new(hw_ink::builtin::names())
 }
 
-/// An update rule by its name, alone or with a library's constants.
-fn optimizer_names() -> impl TypedValueParser<Value = Optimizer> {
-    static PRESETS: LazyLock<Vec<String>> = LazyLock::new(|| {
-        let of = |library| {
-            RULES
-                .iter()
-                .map(move |rule| format!("{library}:{}", rule.name))
-        };
-        of("keras").chain(of("pytorch")).collect()
-    });
-    let rules = RULES.iter();
-    let rules = rules.map(|rule| PossibleValue::new(rule.name).help(rule.about));
-    let presets = PRESETS
-        .iter()
-        .map(|name| PossibleValue::new(name.as_str()).hide(true));
-    let names: Vec<PossibleValue> = rules.chain(presets).collect();
-    PossibleValuesParser::new(names).try_map(|name| name.parse::<Optimizer>())
+/// An update rule as it was asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct AskedOptimizer {
+    pub(crate) rule: Optimizer,
+    /// Whether nothing was said of its constants.
+    pub(crate) by_name_alone: bool,
+}
+
+impl std::str::FromStr for AskedOptimizer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(Self {
+            rule: text.parse()?,
+            by_name_alone: !text.contains(':'),
+        })
+    }
+}
+
+/// An update rule: its name, perhaps after a library's, perhaps with constants.
+#[derive(Clone)]
+struct OptimizerParser;
+
+impl OptimizerParser {
+    /// The names alone: they are what help and completions show, and what a misspelt one is held against.
+    fn names() -> PossibleValuesParser {
+        let value = |rule: Optimizer| PossibleValue::new(rule.name()).help(rule.about());
+        PossibleValuesParser::new(Optimizer::all().into_iter().map(value))
+    }
+}
+
+impl TypedValueParser for OptimizerParser {
+    type Value = AskedOptimizer;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<AskedOptimizer, clap::Error> {
+        let text = value.to_string_lossy();
+        let known = ["keras:", "pytorch:"]
+            .iter()
+            .find_map(|library| text.strip_prefix(library));
+        let name = known.unwrap_or(&text).split(':').next().unwrap_or_default();
+        Self::names().parse_ref(command, arg, OsStr::new(name))?;
+        let parser = StringValueParser::new().try_map(|text| text.parse::<AskedOptimizer>());
+        parser.parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let names: Vec<_> = Self::names().possible_values()?.collect();
+        Some(Box::new(names.into_iter()))
+    }
 }
 
 fn activation(text: &str) -> Result<Activation, String> {

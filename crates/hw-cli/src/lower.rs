@@ -1,6 +1,6 @@
 //! From raw arguments and a config file to a checked configuration.
 
-use crate::args::{Emnist, RunArgs};
+use crate::args::{AskedOptimizer, Emnist, RunArgs};
 use crate::failure::Usage;
 use anyhow::{Context, Result};
 use hw_train::{EarlyStopping, Optimizer, Teacher, TrainConfig};
@@ -128,49 +128,45 @@ fn replace<T: Clone>(field: &mut T, option: &Option<T>) {
 }
 
 fn optimizer(args: &RunArgs, config: &mut TrainConfig) -> Result<()> {
-    if let Some(rule) = args.optimizer {
-        // The file's constants stay if the option names the file's rule.
-        if rule.name() != config.optimizer.name() {
-            config.optimizer = rule;
+    if let Some(AskedOptimizer {
+        rule,
+        by_name_alone,
+    }) = &args.optimizer
+    {
+        // The file's constants stay if the option names the file's rule and says no more.
+        if !by_name_alone || rule.name() != config.optimizer.name() {
+            config.optimizer = rule.clone();
         }
         if !file_sets(args.config.as_deref(), "learning_rate")? {
             config.learning_rate = rule.default_learning_rate();
         }
     }
     replace(&mut config.learning_rate, &args.lr);
-    let set_momentum = |rule: &mut Optimizer, value| rule.set_momentum(value);
-    constant(
-        config,
-        args.momentum,
-        set_momentum,
-        "--momentum",
-        "momentum or nesterov",
-    )?;
-    let set_decay = |rule: &mut Optimizer, value| rule.set_weight_decay(value);
-    constant(
-        config,
-        args.weight_decay,
-        set_decay,
-        "--weight-decay",
-        "adamw",
-    )
+    constant(config, "momentum", args.momentum)?;
+    constant(config, "weight_decay", args.weight_decay)
 }
 
-/// Sets one of the rule's constants, if it has it.
-fn constant(
-    config: &mut TrainConfig,
-    value: Option<f32>,
-    set: impl Fn(&mut Optimizer, f32) -> bool,
-    option: &str,
-    rules: &str,
-) -> Result<()> {
+/// Sets one of the rule's constants, by the option of its name, if it has it.
+fn constant(config: &mut TrainConfig, name: &str, value: Option<f32>) -> Result<()> {
     let Some(value) = value else { return Ok(()) };
-    if set(&mut config.optimizer, value) {
-        return Ok(());
+    let has = |rule: &Optimizer| {
+        rule.constants()
+            .iter()
+            .any(|constant| constant.name == name)
+    };
+    if !has(&config.optimizer) {
+        let option = name.replace('_', "-");
+        let rules = Optimizer::all().into_iter().filter(has);
+        let rules: Vec<&str> = rules.map(|rule| rule.name()).collect();
+        let problem = format!(
+            "--{option} is of no use to {}; add --optimizer {}",
+            config.optimizer.name(),
+            rules.join(" or ")
+        );
+        return Err(Usage(problem).into());
     }
-    let name = config.optimizer.name();
-    let problem = format!("{option} is of no use to {name}; add --optimizer {rules}");
-    Err(Usage(problem).into())
+    let set = config.optimizer.set(name, &value.to_string());
+    set.map_err(|problem| Usage(problem).into())
 }
 
 /// Whether the config file has that field.
@@ -252,6 +248,23 @@ mod tests {
     }
 
     #[test]
+    fn a_files_constants_stay_if_the_option_only_names_its_optimizer() {
+        let text = r#"{"optimizer":{"name":"adam","beta1":0.5}}"#;
+        let chosen = |option: &str| {
+            let (_folder, args) = file(text);
+            let args = RunArgs {
+                optimizer: option.parse().ok(),
+                ..args
+            };
+            train_config(&args, None).unwrap().optimizer.to_string()
+        };
+        assert!(chosen("adam").contains("beta1=0.5"));
+        assert!(chosen("adam:beta2=0.99").contains("beta1=0.9,beta2=0.99,"));
+        assert!(chosen("keras:adam").contains("beta1=0.9,"));
+        assert_eq!(chosen("sgd"), "sgd");
+    }
+
+    #[test]
     fn momentum_without_the_momentum_optimizer_is_wrong_usage() {
         let args = RunArgs {
             momentum: Some(0.5),
@@ -263,8 +276,7 @@ mod tests {
             ..args
         };
         let config = train_config(&args, None).unwrap();
-        let mut expected: Optimizer = "momentum".parse().unwrap();
-        expected.set_momentum(0.5);
+        let expected: Optimizer = "momentum:momentum=0.5".parse().unwrap();
         assert_eq!(config.optimizer, expected);
     }
 

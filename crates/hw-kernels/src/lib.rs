@@ -2,7 +2,7 @@
 //! gradients, for every type and device; [`nhwc`] and [`cpu`] are fast kernels on plain slices of f32,
 //! from which planned networks are made.
 //!
-//! [`optim`] has the optimizers' steps. What a kernel computes depends neither on the number of threads
+//! [`optim`] has what optimizers' steps are made of. What a kernel computes depends neither on the number of threads
 //! nor on chance: random choices take a seed. A network's gradients flow only into tracked arguments,
 //! so an input image costs none.
 //!
@@ -43,3 +43,4 @@ pub use reference::{
     channel_scale_shift, conv2d, dropout, dropout_mask, global_avg_pool, linear, log_softmax,
     max_pool2d, rbf, softmax, softmax_cross_entropy, softmax_loss,
 };
+pub use optim::pieces;

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used)] // in the helpers of tests, too
 
 use candle_core::{DType, Device, Tensor, Var};
-use hw_kernels::optim::{self, Adam};
 use hw_kernels::{Activation, Conv2dConfig, Padding, Pool2dConfig};
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -258,51 +257,6 @@ fn losses_agree_with_pytorch_also_for_extreme_logits() {
     }
     for case in Golden::open().of("log_softmax") {
         case.check(&["x"], |t| hw_kernels::log_softmax(&t[0]).unwrap());
-    }
-}
-
-/// Takes the recorded steps and compares the weights after each.
-fn follow(case: &Case, mut step: impl FnMut(&mut [f32], &[f32], u64)) {
-    let (path, gradients) = (case.floats("path"), case.floats("gradients"));
-    let count = case.tensor("gradients").dims()[1..].iter().product();
-    let mut w = path[..count].to_vec();
-    let mut walked = w.clone();
-    for (t, gradient) in gradients.chunks_exact(count).enumerate() {
-        step(&mut w, gradient, t as u64 + 1);
-        walked.extend(&w);
-    }
-    case.close("path", &walked);
-}
-
-#[test]
-fn optimizers_agree_with_pytorch_and_keras() {
-    let golden = Golden::open();
-    for case in golden.of("sgd") {
-        follow(&case, |w, g, _| optim::sgd(w, g, case.number("lr")));
-    }
-    for case in golden.of("momentum") {
-        let mut v = vec![0.0; 21];
-        let (lr, momentum) = (case.number("lr"), case.number("momentum"));
-        follow(&case, |w, g, _| {
-            optim::momentum(w, &mut v, g, lr, momentum, case.setting("nesterov"));
-        });
-        case.close("momentum_buffer", &v);
-    }
-    for case in golden.of("adagrad") {
-        let mut h = vec![0.0; 21];
-        follow(&case, |w, g, _| {
-            optim::adagrad(w, &mut h, g, case.number("lr"), case.number("eps"));
-        });
-        case.close("sum", &h);
-    }
-    for case in golden.of("adam") {
-        let (mut m, mut v) = (vec![0.0; 21], vec![0.0; 21]);
-        let settings: Adam = serde_json::from_value(case.settings.clone()).unwrap();
-        follow(&case, |w, g, t| {
-            optim::adam(w, &mut m, &mut v, g, t, &settings)
-        });
-        case.close("exp_avg", &m);
-        case.close("exp_avg_sq", &v);
     }
 }
 

@@ -1,33 +1,7 @@
-//! The same bits on any number of threads, and however large the work is.
+//! Masks follow from the seed and the place of each element alone.
 #![allow(clippy::unwrap_used)] // in the helpers of tests, too
 
-mod bits;
-
-use bits::optimizer_steps;
 use candle_core::{Device, Tensor};
-
-fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    pool.unwrap().install(work)
-}
-
-#[test]
-fn optimizer_steps_do_not_depend_on_the_number_of_threads() {
-    let steps = || optimizer_steps(0..50_000);
-    let single = with_threads(1, steps);
-    assert!(single == with_threads(2, steps));
-    assert!(single == with_threads(3, steps));
-}
-
-#[test]
-fn a_large_optimizer_step_gives_what_its_pieces_give() {
-    let whole = optimizer_steps(0..50_000);
-    let mut pieces = Vec::new();
-    for start in (0..50_000).step_by(10_000) {
-        pieces.extend(optimizer_steps(start..start + 10_000));
-    }
-    assert!(whole == pieces);
-}
 
 #[test]
 fn the_dropout_mask_of_an_element_is_that_of_its_index() {

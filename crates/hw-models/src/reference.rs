@@ -353,15 +353,15 @@ impl Network {
         let (y, stats) = hw_kernels::batch_norm_train(x, gamma, beta, eps)?;
         if !watched {
             for (moving, batch) in [(mean, stats.mean), (variance, stats.variance)] {
-                let batch = Tensor::new(batch, x.device())?.to_dtype(self.dtype)?;
                 let new = match mode {
                     Mode::Statistics => batch,
                     _ => {
                         let old = moving.as_tensor();
-                        (old + ((batch - old)? * f64::from(momentum))?)?
+                        let step = ((batch - old)? * f64::from(momentum))?;
+                        (old + step)?.detach()
                     }
                 };
-                moving.set(&new.detach())?;
+                moving.set(&new)?;
             }
         }
         Ok(y)

@@ -3,7 +3,7 @@
 use crate::averaging::AVERAGES;
 use crate::loss::LOSSES;
 use crate::mixing::MIXES;
-use crate::optimizer::RULES;
+use crate::optimizer::Optimizer;
 use crate::schedule::{SCHEDULES, WARM_UPS};
 use hw_data::augment::{Augment, Change};
 use hw_data::{DatasetId, Filter};
@@ -114,9 +114,9 @@ impl Family {
             Self::Models => zoo::CATALOGUE.iter().map(model).collect(),
             Self::Activations => Activation::ALL.iter().map(activation).collect(),
             Self::Initialisers => Initializer::all().map(initialiser).collect(),
-            Self::Optimizers => RULES
-                .iter()
-                .map(|rule| block(rule.name, rule.about, rule.source, constants(rule.default)))
+            Self::Optimizers => Optimizer::all()
+                .into_iter()
+                .map(|rule| block(rule.name(), rule.about(), rule.source(), constants(rule)))
                 .collect(),
             Self::Schedules => SCHEDULES
                 .iter()

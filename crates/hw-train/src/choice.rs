@@ -1,7 +1,9 @@
 //! Families of building blocks: each member declared once, with a name that people can write.
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde_json::{Map, Value};
+use std::fmt;
 
 /// A member of a family.
 #[derive(Clone, Copy, Debug)]
@@ -54,4 +56,48 @@ pub(crate) fn parse<T: Serialize + DeserializeOwned + Copy>(
         }
     }
     serde_json::from_value(json).map_err(|error| format!("{family} {text}: {error}"))
+}
+
+/// The fields of a member's JSON form.
+pub(crate) struct Fields(Map<String, Value>);
+
+impl Fields {
+    /// The member's name, and the other fields.
+    ///
+    /// # Errors
+    /// When there is no name, or it is no text.
+    pub(crate) fn named<E: de::Error>(mut self) -> Result<(String, Map<String, Value>), E> {
+        match self.0.remove("name") {
+            Some(Value::String(name)) => Ok((name, self.0)),
+            Some(other) => Err(E::custom(format!("the name is {other}, expected a string"))),
+            None => Err(E::missing_field("name")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with a name")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Map::new();
+                while let Some((key, value)) = map.next_entry::<String, Value>()? {
+                    if fields.contains_key(&key) {
+                        return Err(de::Error::custom(format!("duplicate field `{key}`")));
+                    }
+                    fields.insert(key, value);
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Reader)
+    }
 }

@@ -37,7 +37,7 @@ impl Learner {
         let config = &experiment.config;
         let executor = executor(graph, &tensors, config.batch, &experiment.device)?;
         Ok(Self {
-            optimizer: OptimizerState::flat(config.optimizer, executor.weights().len()),
+            optimizer: OptimizerState::flat(config.optimizer.clone(), executor.weights().len()),
             averages: config.ema.map(|decay| Averages::new(decay, &*executor)),
             executor,
         })
@@ -60,7 +60,7 @@ impl Learner {
                 None => None,
             };
             let taking = Taking::new(executor.graph(), state);
-            let rule = config.optimizer;
+            let rule = config.optimizer.clone();
             let optimizer = OptimizerState::flat_from(rule, steps, |slot| {
                 executor
                     .pack(&|name| taking.take(&format!("{slot}.{name}"), name, "optimizer state"))

@@ -3,9 +3,10 @@
 
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor, Var};
-use hw_train::optimizer::RULES;
 use hw_train::{Optimizer, OptimizerState};
+use safetensors::SafeTensors;
 use serde::Deserialize;
+use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 
 /// What `fixtures/train/make_train.py` writes.
@@ -72,7 +73,7 @@ fn twenty_steps_of_every_rule_are_those_of_pytorch_and_keras() {
     assert_eq!((golden.cases.len(), golden.gradients.len()), (20, 20));
     for case in &golden.cases {
         let parameters = parameters(&golden);
-        let mut state = OptimizerState::new(case.optimizer, &parameters);
+        let mut state = OptimizerState::new(case.optimizer.clone(), &parameters);
         for (step, given) in golden.gradients.iter().enumerate() {
             let gradients = gradients(&parameters, given);
             state
@@ -99,15 +100,13 @@ fn twenty_steps_of_every_rule_are_those_of_pytorch_and_keras() {
 #[test]
 fn every_rule_has_the_constants_of_both_libraries() {
     let cases = golden().cases;
-    for rule in RULES {
+    for rule in Optimizer::all() {
         for library in ["keras", "pytorch"] {
-            let name = format!("{library}:{}", rule.name);
+            let name = format!("{library}:{}", rule.name());
             let has_name = |case: &&Case| case.preset.as_deref() == Some(&name);
-            let case = cases
-                .iter()
-                .find(has_name)
-                .unwrap_or_else(|| panic!("{name}"));
-            assert_eq!(name.parse(), Ok(case.optimizer), "{name}");
+            let case = cases.iter().find(has_name);
+            let case = case.unwrap_or_else(|| panic!("{name}"));
+            assert_eq!(name.parse().as_ref(), Ok(&case.optimizer), "{name}");
         }
     }
 }
@@ -116,14 +115,14 @@ fn every_rule_has_the_constants_of_both_libraries() {
 fn a_state_exported_half_way_continues_to_the_same_bits() {
     let golden = golden();
     for case in &golden.cases {
-        let rule = case.optimizer;
+        let rule = &case.optimizer;
         let (whole, stopped) = (parameters(&golden), parameters(&golden));
-        let mut never_stopped = OptimizerState::new(rule, &whole);
-        let mut state = OptimizerState::new(rule, &stopped);
+        let mut never_stopped = OptimizerState::new(rule.clone(), &whole);
+        let mut state = OptimizerState::new(rule.clone(), &stopped);
         for (step, given) in golden.gradients.iter().enumerate() {
             if step == 7 {
                 let exported = state.export(&stopped);
-                state = OptimizerState::import(rule, &stopped, 7, exported).unwrap();
+                state = OptimizerState::import(rule.clone(), &stopped, 7, exported).unwrap();
             }
             let rate = case.learning_rates[step];
             never_stopped
@@ -144,7 +143,7 @@ fn a_parameter_without_a_gradient_stays_as_it_is() {
     golden.gradients[0].remove("bias");
     for case in &golden.cases {
         let parameters = parameters(&golden);
-        let mut state = OptimizerState::new(case.optimizer, &parameters);
+        let mut state = OptimizerState::new(case.optimizer.clone(), &parameters);
         let before = (state.export(&parameters), bits(&parameters));
         let gradients = gradients(&parameters, &golden.gradients[0]);
         state.step(&parameters, &gradients, 0.1).unwrap();
@@ -158,6 +157,86 @@ fn a_parameter_without_a_gradient_stays_as_it_is() {
             assert_eq!(after[key], before.0[key], "{key}");
         }
     }
+}
+
+/// A case of `fixtures/kernels/make_kernels.py`: the weights' path, and what is kept for each at its end.
+struct Recorded<'a> {
+    name: &'a str,
+    tensors: &'a SafeTensors<'a>,
+}
+
+impl Recorded<'_> {
+    fn values(&self, key: &str) -> Vec<f32> {
+        let tensor = self.tensors.tensor(&format!("{}/{key}", self.name));
+        let tensor = tensor.unwrap();
+        let words = tensor.data().chunks_exact(4);
+        words
+            .map(|word| f32::from_le_bytes(word.try_into().unwrap()))
+            .collect()
+    }
+
+    fn close(&self, key: &str, ours: &[f32]) {
+        let truth = self.values(key);
+        assert_eq!(ours.len(), truth.len());
+        for (i, (ours, truth)) in ours.iter().zip(&truth).enumerate() {
+            let near = (ours - truth).abs() <= 2e-6 * (truth.abs() + 1.0);
+            assert!(near, "{}/{key}[{i}]: {ours} for {truth}", self.name);
+        }
+    }
+}
+
+#[test]
+fn what_is_kept_for_each_weight_is_what_pytorch_keeps() {
+    let kept = [
+        ("velocity", "momentum_buffer"),
+        ("accumulator", "sum"),
+        ("moment1", "exp_avg"),
+        ("moment2", "exp_avg_sq"),
+    ];
+    let bytes = include_bytes!("../../../fixtures/kernels/golden.safetensors");
+    let (_, header) = SafeTensors::read_metadata(bytes).unwrap();
+    let cases = &header.metadata().as_ref().unwrap()["cases"];
+    let cases: Vec<Value> = serde_json::from_str(cases).unwrap();
+    let tensors = &SafeTensors::deserialize(bytes).unwrap();
+    let ops = ["sgd", "momentum", "adagrad", "adam"];
+    let cases = cases
+        .iter()
+        .filter(|case| ops.iter().any(|op| case["op"] == *op));
+    let mut slots_seen = 0;
+    for case in cases {
+        let mut rule = case["settings"].as_object().unwrap().clone();
+        let lr = rule.remove("lr").unwrap().as_f64().unwrap() as f32;
+        let name = match rule.remove("nesterov") {
+            Some(Value::Bool(true)) => Value::from("nesterov"),
+            _ => case["op"].clone(),
+        };
+        rule.insert("name".into(), name);
+        let rule: Optimizer = serde_json::from_value(Value::Object(rule)).unwrap();
+
+        let name = case["name"].as_str().unwrap();
+        let recorded = Recorded { name, tensors };
+        let (path, gradients) = (recorded.values("path"), recorded.values("gradients"));
+        let count = path.len() - gradients.len();
+        let mut w = path[..count].to_vec();
+        let parameters = [("w".to_string(), var(&w, &[count]))];
+        let mut state = OptimizerState::new(rule, &parameters);
+        let mut walked = w.clone();
+        for gradient in gradients.chunks_exact(count) {
+            state.begin_step();
+            state.update(0, &mut w, gradient, lr);
+            walked.extend(&w);
+        }
+        recorded.close("path", &walked);
+        for (slot, values) in state.export(&parameters) {
+            let (_, key) = kept
+                .iter()
+                .find(|(own, _)| slot == format!("{own}.w"))
+                .unwrap();
+            recorded.close(key, &values);
+            slots_seen += 1;
+        }
+    }
+    assert_eq!(slots_seen, 11);
 }
 
 type Slots = BTreeMap<String, Vec<f32>>;

@@ -143,7 +143,7 @@ impl Bare {
         let mut batches = Loader::new(Arc::clone(train), all, loading)?.epoch(0, 0);
         let batch = batches.next().context("there are no images")?;
         Ok(Self {
-            optimizer: OptimizerState::flat(config.optimizer, plan.len()),
+            optimizer: OptimizerState::flat(config.optimizer.clone(), plan.len()),
             plan,
             network,
             experiment: config,
@@ -157,7 +157,7 @@ impl Bare {
     fn seconds(&mut self) -> Result<f64> {
         let config = &self.experiment;
         self.plan.load(&self.network)?;
-        self.optimizer = OptimizerState::flat(config.optimizer, self.plan.len());
+        self.optimizer = OptimizerState::flat(config.optimizer.clone(), self.plan.len());
         let pixels = self.images.len() / self.labels.len();
         let start = Instant::now();
         let mut left = self.count;

@@ -385,7 +385,7 @@ impl OptimizerFixture {
             Ok((name.clone(), Var::from_tensor(&tensor)?))
         };
         let variables: Vec<_> = weights.iter().map(variable).collect::<Result<_>>()?;
-        let mut state = OptimizerState::new(case.optimizer, &variables);
+        let mut state = OptimizerState::new(case.optimizer.clone(), &variables);
         let mut worst = 0f64;
         for (step, gradients) in self.gradients.iter().enumerate() {
             state.begin_step();

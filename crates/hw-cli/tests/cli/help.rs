@@ -69,7 +69,8 @@ fn completions_for_every_shell_offer_the_catalogues() {
         let sets = hw_data::DatasetId::all()
             .into_iter()
             .map(|id| id.to_string());
-        let rules = hw_train::Optimizer::all().map(|rule| rule.name().to_string());
+        let rules = hw_train::Optimizer::all().into_iter();
+        let rules = rules.map(|rule| rule.name().to_string());
         for name in models.chain(sets).chain(rules).chain(["--resume".into()]) {
             // zsh and bash escape the colon of glyphs:digits.
             let plain = script.replace('\\', "");

@@ -613,8 +613,7 @@ pub(crate) mod tests {
         "#;
         let sweep = Sweep::parse(text, &digits).unwrap();
         let config = &sweep.trials[1].config;
-        let mut expected: hw_train::Optimizer = "nesterov".parse().unwrap();
-        expected.set_momentum(0.5);
+        let expected: hw_train::Optimizer = "nesterov:momentum=0.5".parse().unwrap();
         assert_eq!(config.optimizer, expected);
         assert_eq!(config.model_options["units"], "4");
         assert_eq!(config.early_stopping.unwrap().patience, 2);

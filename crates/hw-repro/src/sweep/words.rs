@@ -222,7 +222,7 @@ mod tests {
         ])
         .unwrap();
         let mut expected = TrainConfig {
-            optimizer: "momentum".parse().unwrap(),
+            optimizer: "momentum:momentum=0.8".parse().unwrap(),
             learning_rate: 0.05,
             val_fraction: 0.2,
             early_stopping: Some(hw_train::EarlyStopping {
@@ -237,7 +237,6 @@ mod tests {
             model_options: [("units".to_string(), "4".to_string())].into(),
             ..TrainConfig::default()
         };
-        expected.optimizer.set_momentum(0.8);
         expected.loss.label_smoothing = 0.1;
         assert_eq!(by_words, expected);
         let none = with(&[("augment", json!("standard")), ("augment", json!("none"))]);

@@ -115,8 +115,8 @@ fn a_run_stopped_again_and_again_ends_in_the_same_bytes() {
 fn every_update_rule_resumes_inside_an_epoch_to_the_same_bytes() {
     for optimizer in Optimizer::all() {
         let experiment = experiment(TrainConfig {
-            optimizer,
             learning_rate: optimizer.default_learning_rate(),
+            optimizer: optimizer.clone(),
             epochs: 1,
             ..random_config()
         });

@@ -4,6 +4,7 @@ use crate::support::{config, experiment};
 use hw_kernels::Activation;
 use hw_models::{Initializer, Layer, ModelSpec};
 use hw_train::checkpoint::BEST;
+use hw_train::optimizer::sgd::Sgd;
 use hw_train::{Optimizer, RunOptions, TrainConfig, TrainError};
 
 fn two_layers() -> ModelSpec {
@@ -24,7 +25,7 @@ fn two_layers() -> ModelSpec {
 /// A run with an absurd learning rate: its epoch, step and place of divergence, and its message.
 fn divergence(config: TrainConfig) -> (usize, u64, String, String) {
     let experiment = experiment(TrainConfig {
-        optimizer: Optimizer::Sgd {},
+        optimizer: Optimizer::new(Sgd {}),
         learning_rate: 1e30,
         ..config
     });

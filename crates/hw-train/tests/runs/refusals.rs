@@ -2,10 +2,10 @@
 
 use crate::support::{self, checkpoints, complete, digits, experiment, go_until, resume};
 use candle_core::Device;
-use hw_kernels::optim::AdamEpsilon;
 use hw_models::weights;
 use hw_train::checkpoint::{self, BEST, LAST};
 use hw_train::experiment::CONFIG;
+use hw_train::optimizer::adam::Adam;
 use hw_train::run::{LEASE, RUN};
 use hw_train::{
     BatchNormStatistics, EarlyStopping, Event, Experiment, Optimizer, RunOptions, TrainConfig,
@@ -101,26 +101,21 @@ fn statistics_of_too_few_images_or_of_no_batch_norm_are_refused() {
 
 #[test]
 fn an_update_rules_constants_are_refused_by_name() {
-    let adam = |beta1, beta2, eps| Optimizer::Adam {
-        beta1,
-        beta2,
-        eps,
-        epsilon: AdamEpsilon::Raw,
-    };
-    let adagrad = |eps, initial_accumulator| Optimizer::Adagrad {
-        eps,
-        initial_accumulator,
-        epsilon: Default::default(),
-    };
-    let mut heavy: Optimizer = "momentum".parse().unwrap();
-    heavy.set_momentum(1.0);
+    let nan = Optimizer::new(Adam {
+        beta2: f32::NAN,
+        ..Adam::default()
+    });
+    let rule = |text: &str| text.parse::<Optimizer>().unwrap();
     let cases = [
-        (heavy, "momentum's momentum"),
-        (adagrad(0.0, 0.0), "adagrad's eps"),
-        (adagrad(1e-7, -1.0), "adagrad's initial accumulator"),
-        (adam(1.0, 0.999, 1e-8), "adam's beta1"),
-        (adam(0.9, f32::NAN, 1e-8), "adam's beta2"),
-        (adam(0.9, 0.999, 0.0), "adam's eps"),
+        (rule("momentum:momentum=1"), "momentum's momentum"),
+        (rule("adagrad:eps=0"), "adagrad's eps"),
+        (
+            rule("adagrad:initial_accumulator=-1"),
+            "adagrad's initial accumulator",
+        ),
+        (rule("adam:beta1=1"), "adam's beta1"),
+        (nan, "adam's beta2"),
+        (rule("adam:eps=0"), "adam's eps"),
     ];
     for (optimizer, name) in cases {
         let config = TrainConfig {

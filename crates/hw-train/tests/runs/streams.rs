@@ -4,12 +4,13 @@ use crate::support::{complete, config, experiment, with_dropout};
 use candle_core::Device;
 use hw_models::{Layer, ModelSpec, Network, weights};
 use hw_train::checkpoint::LAST;
+use hw_train::optimizer::sgd::Sgd;
 use hw_train::{Optimizer, Outcome, TrainConfig};
 
 /// A run whose steps are too small to change any weight.
 fn standing_still(config: TrainConfig) -> (Vec<f32>, Outcome) {
     let experiment = experiment(TrainConfig {
-        optimizer: Optimizer::Sgd {},
+        optimizer: Optimizer::new(Sgd {}),
         learning_rate: 1e-30,
         ..config
     });

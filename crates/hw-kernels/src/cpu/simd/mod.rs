@@ -63,8 +63,23 @@ impl Isa {
     }
 }
 
-/// Compiles a function three times, for each [`Isa`], and calls the one in use. The loops inside
-/// are plain Rust, so all three round alike and give the same bits.
+/// Compiles a function three times, for each [`Isa`](crate::cpu::simd::Isa), and calls the one in use.
+/// The loops inside are plain Rust, so all three round alike and give the same bits.
+///
+/// ```
+/// hw_kernels::vectorised! {
+///     fn add(y: &mut [f32], x: &[f32]) {
+///         for (y, x) in y.iter_mut().zip(x) {
+///             *y += x;
+///         }
+///     }
+/// }
+///
+/// let mut y = [1.0; 20];
+/// add(&mut y, &[2.0; 20]);
+/// assert_eq!(y, [3.0; 20]);
+/// ```
+#[macro_export]
 macro_rules! vectorised {
     ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$generic:ident: $bound:path>)? (
         $($arg:ident: $ty:ty),* $(,)?

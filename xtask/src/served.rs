@@ -14,7 +14,6 @@ use hw_data::glyphs::{GlyphConfig, default_count, generate};
 use hw_data::{DataDirs, Dataset, DatasetId, EmnistEdition, GlyphSet, Split};
 use hw_ink::{Card, Model, Net};
 use hw_kernels::Activation;
-use hw_models::weights;
 use hw_models::{Border, Initializer, Layer, ModelSpec};
 use hw_train::{Event, Experiment, RunOptions, Schedule, TrainConfig};
 use measure::{Test, logits, temperature};
@@ -271,8 +270,8 @@ fn trained(
         return Ok(None);
     }
     let best = hw_train::checkpoint::open(&folder, &Device::Cpu)?;
-    let contents = weights::read(&best.path)?;
-    Ok(Some(hw_models::fold(best.network.spec(), &contents)?))
+    let network = &best.network;
+    Ok(Some(hw_models::ink::net(network.graph(), network.tensors()?)?))
 }
 
 fn scaled(images: usize, scale: f64) -> usize {

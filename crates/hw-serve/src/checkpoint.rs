@@ -9,8 +9,7 @@ use hw_data::preprocess::{Draw, Pipeline};
 use hw_data::{Preprocess, Step};
 use hw_ink::read::Classifier;
 use hw_ink::{Card, InkError, Stroke, render};
-use hw_models::Mode;
-use hw_models::plan::InferencePlan;
+use hw_models::{Frozen, Mode};
 use hw_train::{TrainError, Trained};
 use std::path::Path;
 
@@ -19,8 +18,8 @@ type Failure = Box<dyn std::error::Error>;
 /// A checkpoint's network.
 pub struct CheckpointModel {
     trained: Trained,
-    /// The network folded for use; `None` where a layer has no plan.
-    plan: Option<InferencePlan>,
+    /// The network folded for use.
+    frozen: Frozen,
     pipeline: Pipeline,
     centring: Centring,
 }
@@ -61,13 +60,13 @@ impl CheckpointModel {
             measured: Vec::new(),
         };
         let centring = stamp.config.dataset.centring();
-        let plan = InferencePlan::new(&trained.network).map_err(TrainError::from)?;
+        let frozen = Frozen::new(&trained.network).map_err(TrainError::from)?;
         Ok(Served {
             card,
             centring,
             classifier: Box::new(Self {
                 trained,
-                plan,
+                frozen,
                 pipeline,
                 centring,
             }),
@@ -81,20 +80,10 @@ impl CheckpointModel {
         }
         let [channels, height, width] = self.pipeline.output_shape();
         let network = &self.trained.network;
-        let shape = [channels, height, width];
-        let logits = match &self.plan {
-            Some(plan) if network.spec().input == shape => {
-                let logits = plan.logits(&pixels);
-                let shape = (images.len(), network.spec().classes);
-                Tensor::from_vec(logits, shape, network.device())?
-            }
-            // Refuses what does not fit, with the reason.
-            _ => {
-                let shape = (images.len(), channels, height, width);
-                let images = Tensor::from_vec(pixels, shape, network.device())?;
-                network.forward(&images, Mode::Eval)?
-            }
-        };
+        let shape = [images.len(), channels, height, width];
+        let logits = self.frozen.logits(&pixels, shape)?;
+        let shape = (images.len(), self.frozen.classes());
+        let logits = Tensor::from_vec(logits, shape, network.device())?;
         Ok(self.trained.probabilities(&logits)?.to_vec2()?)
     }
 

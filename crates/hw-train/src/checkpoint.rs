@@ -87,7 +87,7 @@ struct Generators {
 ///
 /// # Errors
 /// [`TrainError::Model`] when the file cannot be written.
-pub(crate) fn save_best(
+pub fn save_best(
     folder: &Path,
     mut contents: Contents,
     stamp: &Stamp,

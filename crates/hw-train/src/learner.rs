@@ -7,12 +7,9 @@ use crate::error::Result;
 use crate::experiment::Experiment;
 use crate::optimizer::OptimizerState;
 use candle_core::Tensor;
-use hw_kernels::LossTerms;
-use hw_kernels::cpu::softmax;
 use hw_models::weights::Contents;
 use hw_models::{
-    Executor, Frozen, Graph, LossFunction, Mode, Network, StepResult, Tensors, cross_entropy,
-    executor,
+    Executor, Frozen, Graph, LossFunction, Mode, Network, StepResult, Tensors, executor,
 };
 use std::cell::RefCell;
 
@@ -221,15 +218,4 @@ impl<'a> Taking<'a> {
     pub(crate) fn problem(self) -> std::result::Result<(), String> {
         self.problem.into_inner().map_or(Ok(()), Err)
     }
-}
-
-/// The loss of one image, and its gradient, with these terms.
-pub(crate) fn loss_function(terms: &LossTerms) -> Box<dyn LossFunction + '_> {
-    if *terms == LossTerms::default() {
-        return Box::new(cross_entropy);
-    }
-    Box::new(|logits: &[f32], label: u32, gradient: &mut [f32]| {
-        let terms = terms.as_slices();
-        softmax::loss(logits, &[label], logits.len(), terms, gradient)
-    })
 }

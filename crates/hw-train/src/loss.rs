@@ -3,6 +3,8 @@
 use crate::choice::{self, Choice};
 use crate::error::{Result, TrainError};
 use hw_kernels::LossTerms;
+use hw_kernels::cpu::softmax;
+use hw_models::{LossFunction, cross_entropy};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
@@ -179,6 +181,17 @@ fn balanced(labels: impl Iterator<Item = usize>, classes: usize) -> Vec<f32> {
         _ => (all as f64 / (classes as f64 * count as f64)) as f32,
     };
     counts.iter().map(weight).collect()
+}
+
+/// The loss of one image, and its gradient, with these terms.
+pub fn loss_function(terms: &LossTerms) -> Box<dyn LossFunction + '_> {
+    if *terms == LossTerms::default() {
+        return Box::new(cross_entropy);
+    }
+    Box::new(|logits: &[f32], label: u32, gradient: &mut [f32]| {
+        let terms = terms.as_slices();
+        softmax::loss(logits, &[label], logits.len(), terms, gradient)
+    })
 }
 
 #[cfg(test)]

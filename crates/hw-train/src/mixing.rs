@@ -187,7 +187,7 @@ impl LossFunction for Pairs<'_> {
 #[cfg(test)]
 mod tests {
     use super::{Batch, Choice, LossFunction, MIXES, Mix, Mixed, Rng, beta};
-    use crate::learner::loss_function;
+    use crate::loss::loss_function;
     use hw_kernels::LossTerms;
     use proptest::prelude::*;
 

@@ -3,7 +3,8 @@
 
 use crate::error::{Result, TrainError};
 use crate::experiment::Experiment;
-use crate::learner::{Learner, loss_function};
+use crate::learner::Learner;
+use crate::loss::loss_function;
 use hw_core::{CancelToken, Rng};
 use serde::Serialize;
 

@@ -238,7 +238,7 @@ impl Teacher {
     }
 
     /// `loss` with the teacher's `answers` to the batch.
-    pub(crate) fn distilled<'a>(
+    pub fn distilled<'a>(
         &'a self,
         loss: &'a dyn LossFunction,
         answers: &'a [f32],
@@ -296,7 +296,7 @@ fn refused(run: &str, expected: String) -> TrainError {
 }
 
 /// A loss with a teacher's answers to a batch.
-pub(crate) struct Distilled<'a> {
+pub struct Distilled<'a> {
     teacher: &'a Teacher,
     loss: &'a dyn LossFunction,
     /// `[n, classes]`.
@@ -330,7 +330,7 @@ impl LossFunction for Distilled<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learner::loss_function;
+    use crate::loss::loss_function;
     use hw_kernels::LossTerms;
 
     #[derive(Deserialize)]

@@ -3,11 +3,10 @@
 use super::nets::{NETS, Net};
 use super::{Answer, Mode, Request};
 use anyhow::{Context, Result, bail};
-use candle_core::Device;
 use hw_core::Rng;
 use hw_kernels::peak;
-use hw_models::Network;
-use hw_models::plan::{InferencePlan, TrainPlan, cross_entropy};
+use hw_models::plan::{InferencePlan, TrainPlan};
+use hw_models::{Executor, Graph, Tensors, cross_entropy};
 use hw_train::OptimizerState;
 use std::hint::black_box;
 use std::io::{BufRead, Write};
@@ -70,17 +69,15 @@ fn measure(request: &Request) -> Result<Answer> {
 }
 
 /// Floating-point operations of one image's way through the network.
-fn forward_flops(network: &Network) -> f64 {
-    2.0 * network.graph().macs() as f64
+fn forward_flops(graph: &Graph) -> f64 {
+    2.0 * graph.macs() as f64
 }
 
 /// Seconds of one forward pass of `n` images, and the share of the peak that is.
 fn infer(net: &Net, n: usize, seconds: f64) -> Result<(f64, f64)> {
-    let network = Network::new(&net.spec()?, 1, &Device::Cpu)?;
-    let plan = InferencePlan::new(&network)?.context("the network cannot be planned")?;
-    let flops = n as f64 * forward_flops(&network);
-    // The plan has the weights; a second copy would count as memory that inference needs.
-    drop(network);
+    let graph = net.spec()?.lower()?;
+    let plan = InferencePlan::new(&graph, Tensors::initial(&graph, 1));
+    let flops = n as f64 * forward_flops(&graph);
     let images = images(n * net.side * net.side);
     Ok(repeat(seconds, flops, || {
         black_box(plan.logits(&images));
@@ -89,14 +86,9 @@ fn infer(net: &Net, n: usize, seconds: f64) -> Result<(f64, f64)> {
 
 /// Seconds of one step, and the share of the peak that is.
 fn train(net: &Net, seconds: f64) -> Result<(f64, f64)> {
-    let network = Network::new(&net.spec()?, 1, &Device::Cpu)?;
-    let Some(mut plan) = TrainPlan::new(network.graph(), net.batch) else {
-        bail!("{} cannot be planned", net.name);
-    };
-    plan.load(&network)?;
-    let flops = 3.0 * net.batch as f64 * forward_flops(&network);
-    // As above.
-    drop(network);
+    let graph = net.spec()?.lower()?;
+    let mut plan = TrainPlan::with_tensors(&graph, &Tensors::initial(&graph, 1), net.batch);
+    let flops = 3.0 * net.batch as f64 * forward_flops(&graph);
     let mut optimizer = OptimizerState::flat(net.optimizer(), plan.len());
     let images = images(net.batch * net.side * net.side);
     let labels: Vec<u32> = (0..net.batch as u32)
@@ -105,7 +97,8 @@ fn train(net: &Net, seconds: f64) -> Result<(f64, f64)> {
     let mut seed = 0;
     Ok(repeat(seconds, flops, || {
         seed += 1;
-        black_box(plan.step(&images, &labels, seed, &cross_entropy));
+        let step = plan.step(&images, &labels, seed, &cross_entropy);
+        black_box(step.expect("a plan's step cannot fail"));
         optimizer.begin_step();
         let (weights, gradients) = plan.update();
         optimizer.update(0, weights, gradients, 1e-3);

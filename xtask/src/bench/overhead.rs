@@ -6,10 +6,9 @@
 use super::nets::Net;
 use super::{BenchArgs, median, spread};
 use anyhow::{Context, Result};
-use candle_core::Device;
 use hw_data::{DataDirs, DatasetId, Loader, LoaderConfig, Split};
-use hw_models::Network;
-use hw_models::plan::{TrainPlan, cross_entropy};
+use hw_models::plan::TrainPlan;
+use hw_models::{Executor, Tensors, cross_entropy};
 use hw_train::{Event, Experiment, OptimizerState, RunOptions, TrainConfig};
 use serde::Serialize;
 use std::hint::black_box;
@@ -121,7 +120,7 @@ fn one_run(experiment: &Experiment) -> Result<(f64, f64)> {
 struct Bare {
     plan: TrainPlan,
     optimizer: OptimizerState,
-    network: Network,
+    start: Tensors,
     experiment: TrainConfig,
     images: Vec<f32>,
     labels: Vec<u32>,
@@ -131,9 +130,9 @@ struct Bare {
 impl Bare {
     fn new(experiment: &Experiment, train: &Arc<hw_data::Dataset>) -> Result<Self> {
         let config = experiment.config().clone();
-        let network = Network::new(experiment.spec(), config.seed, &Device::Cpu)?;
-        let plan = TrainPlan::new(network.graph(), config.batch);
-        let plan = plan.with_context(|| format!("{} cannot be planned", config.model))?;
+        let graph = experiment.spec().lower()?;
+        let start = Tensors::initial(&graph, config.seed);
+        let plan = TrainPlan::new(&graph, config.batch);
         let loading = LoaderConfig {
             batch: config.batch,
             preprocess: config.preprocess.clone(),
@@ -145,7 +144,7 @@ impl Bare {
         Ok(Self {
             optimizer: OptimizerState::flat(config.optimizer.clone(), plan.len()),
             plan,
-            network,
+            start,
             experiment: config,
             images: batch.images,
             labels: batch.labels,
@@ -156,7 +155,7 @@ impl Bare {
     /// Seconds of the steps of one epoch, from the same weights every time.
     fn seconds(&mut self) -> Result<f64> {
         let config = &self.experiment;
-        self.plan.load(&self.network)?;
+        self.plan.set(&self.start);
         self.optimizer = OptimizerState::flat(config.optimizer.clone(), self.plan.len());
         let pixels = self.images.len() / self.labels.len();
         let start = Instant::now();
@@ -164,10 +163,9 @@ impl Bare {
         while left > 0 {
             let n = left.min(self.labels.len());
             let images = &self.images[..n * pixels];
-            black_box(
-                self.plan
-                    .step(images, &self.labels[..n], left as u64, &cross_entropy),
-            );
+            let labels = &self.labels[..n];
+            let step = self.plan.step(images, labels, left as u64, &cross_entropy);
+            black_box(step?);
             self.optimizer.begin_step();
             let (weights, gradients) = self.plan.update();
             self.optimizer

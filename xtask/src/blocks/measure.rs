@@ -9,6 +9,7 @@ use hw_data::preprocess::Draw;
 use hw_data::{Filter, Preprocess, Step};
 use hw_kernels::{Activation, LossTerms, Pool2dConfig, optim};
 use hw_models::{Initializer, zoo};
+use hw_models::LossFunction;
 use hw_train::averaging::{AVERAGES, share};
 use hw_train::blocks::{Block, Family};
 use hw_train::schedule::{Length, Plateau, SCHEDULES, WARM_UPS, warmup};
@@ -298,24 +299,32 @@ impl LossCase {
             smoothing: self.smoothing,
             class_weights: self.class_weights.clone().map(Into::into),
         };
-        let logits = Var::from_tensor(&Tensor::new(self.logits.clone(), &Device::Cpu)?)?;
-        let labels = Tensor::new(self.labels.as_slice(), &Device::Cpu)?;
-        let mut loss = hw_kernels::softmax_loss(&logits, &labels, &terms)?;
-        if let Some(taught) = &self.taught {
+        let plain = hw_train::loss::loss_function(&terms);
+        let teacher = self.taught.as_ref().map(|taught| {
             let teacher = Teacher {
                 runs: Vec::new(),
                 weight: taught.weight,
                 temperature: taught.temperature,
             };
-            let answers = teacher.soften(taught.teacher.concat(), logits.dims()[1]);
-            loss = teacher.distill(&loss, &logits, &answers)?;
+            let classes = taught.teacher[0].len();
+            let answers = teacher.soften(taught.teacher.concat(), classes);
+            (teacher, answers)
+        });
+        let distilled = teacher
+            .as_ref()
+            .map(|(teacher, answers)| teacher.distilled(&*plain, answers));
+        let loss: &dyn LossFunction = match &distilled {
+            Some(distilled) => distilled,
+            None => &*plain,
+        };
+        let n = self.labels.len() as f32;
+        let (mut total, mut gradient) = (0.0, Vec::new());
+        for (image, (logits, &label)) in self.logits.iter().zip(&self.labels).enumerate() {
+            let mut own = vec![0.0; logits.len()];
+            total += loss.evaluate(image, logits, label, &mut own) / n;
+            gradient.extend(own.iter().map(|g| g / n));
         }
-        let gradients = loss.backward()?;
-        let gradient = gradients
-            .get(&logits)
-            .context("the logits have no gradient")?;
-        let gradient = gradient.to_vec2::<f32>()?.concat();
-        let off = largest(&[loss.to_scalar()?], &[self.loss]);
+        let off = largest(&[total], &[self.loss]);
         Ok(off.max(largest(&gradient, &self.gradient.concat())))
     }
 }

@@ -112,7 +112,7 @@ pub(crate) fn import(args: &ImportArgs, common: &Common) -> Result<ExitCode> {
     let network = Network::from_contents(path, &contents, &Device::Cpu)?;
     // These weights come from no run of ours: they are called by their own checksum.
     stamp.run = hw_core::files::sha256_hex(&bytes)[..16].to_string();
-    checkpoint::save_best(&args.out, &network, &stamp, 0, None)?;
+    checkpoint::save_best(&args.out, network.contents()?, &stamp, 0, None)?;
     let imported = Imported {
         weights: path.clone(),
         model: network.spec().name.clone(),

@@ -27,7 +27,7 @@ pub(crate) fn run(args: &LrRangeArgs, common: &Common) -> Result<ExitCode> {
     };
     let what = format!("learning rates {} to {}", args.from, args.to);
     let curve = progress::during(&what, common.verbose, || {
-        experiment.range_test(range, experiment.device(), &cancel, &mut |_| {})
+        experiment.range_test(range, &cancel, &mut |_| {})
     })?;
     let config = experiment.config();
     let alt = format!(

@@ -1,4 +1,4 @@
-//! Batch normalisation (Ioffe & Szegedy 2015) over rows of channels, and the sums it needs.
+//! Batch normalization (Ioffe & Szegedy 2015) over rows of channels, and the sums it needs.
 
 use crate::cpu::simd::vectorised;
 

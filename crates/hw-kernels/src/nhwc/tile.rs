@@ -118,7 +118,7 @@ tile_function!(avx2, crate::cpu::simd::vector::Avx2, "avx2,fma"; 1 2 3 4 5 6);
 tile_function!(avx512, crate::cpu::simd::vector::Avx512, "avx512f"; 1 2 3 4 5 6 7 8 9 10 11 12 13 14);
 
 /// The micro-kernel. Each element is summed in the order of `k` in one accumulator, so its bits
-/// depend on nothing but its operands. `BY_K` says that the rows of `A` at one `k` are neighbours.
+/// depend on nothing but its operands. `BY_K` says that the rows of `A` at one `k` are neighbors.
 ///
 /// # Safety
 /// As [`Kernel::tile`], with `tile.rows == ROWS` and `tile.cols` in the last of `VECTORS`.

@@ -1,7 +1,7 @@
-//! Convolution and dense layers as matrix products.
+//! Convolution and dense layers.
 
 use super::norm::per_channel;
-use super::taps::{spread, taps};
+use super::taps::{every, pad, spread, taps};
 use super::with_gradient::with_gradient;
 use super::{check_shape, dims2, dims4};
 use crate::error::{KernelError, Result};
@@ -57,21 +57,19 @@ fn unfold(x: &Tensor, g: &Windows) -> TensorResult<Tensor> {
     Tensor::cat(&taps, 0)?.reshape((g.kernel_size() * c, n * g.output_size()))
 }
 
-/// `[n, o, oh, ow]` as `[o, n * oh * ow]`.
-fn outputs_first(y: &Tensor) -> TensorResult<Tensor> {
-    y.transpose(0, 1)?.contiguous()?.flatten_from(1)
-}
-
+/// By candle's forward pass, which has one stride for both axes: where they differ, outputs are picked.
 fn correlate(x: &Tensor, w: &Tensor, g: &Windows) -> TensorResult<Tensor> {
-    let (n, o) = (x.dim(0)?, w.dim(0)?);
-    let rows = w.permute((0, 2, 3, 1))?.contiguous()?.flatten_from(1)?;
-    let y = rows.matmul(&unfold(x, g)?)?;
-    y.reshape((o, n, g.output[0], g.output[1]))?.transpose(0, 1)
+    let [down, across] = g.stride;
+    let common = if down == across { down } else { 1 };
+    let padded = pad(x, g.padding, 0.0)?.contiguous()?;
+    let y = padded.conv2d(&w.contiguous()?, 0, common, 1, 1)?;
+    every(&every(&y, 2, down / common)?, 3, across / common)
 }
 
 fn weight_gradient(x: &Tensor, dy: &Tensor, g: &Windows) -> TensorResult<Tensor> {
     let (o, c) = (dy.dim(1)?, x.dim(1)?);
-    let rows = outputs_first(dy)?.matmul(&unfold(x, g)?.t()?)?;
+    let dy = dy.transpose(0, 1)?.contiguous()?.flatten_from(1)?;
+    let rows = dy.matmul(&unfold(x, g)?.t()?)?;
     let dw = rows.reshape((o, g.kernel[0], g.kernel[1], c))?;
     dw.permute((0, 3, 1, 2))?.contiguous()
 }

@@ -17,7 +17,7 @@ pub(super) fn taps(x: &Tensor, g: &Windows, outside: f64) -> Result<Vec<Tensor>>
 }
 
 /// Positions 0, `step`, 2 `step`, ... along `axis`.
-fn every(x: &Tensor, axis: usize, step: usize) -> Result<Tensor> {
+pub(super) fn every(x: &Tensor, axis: usize, step: usize) -> Result<Tensor> {
     if step == 1 {
         return Ok(x.clone());
     }
@@ -28,7 +28,7 @@ fn every(x: &Tensor, axis: usize, step: usize) -> Result<Tensor> {
 }
 
 /// `x` surrounded by `padding` cells of `value`.
-fn pad(x: &Tensor, padding: Padding, value: f64) -> Result<Tensor> {
+pub(super) fn pad(x: &Tensor, padding: Padding, value: f64) -> Result<Tensor> {
     let x = pad_axis(x, 2, padding.top, padding.bottom, value)?;
     pad_axis(&x, 3, padding.left, padding.right, value)
 }

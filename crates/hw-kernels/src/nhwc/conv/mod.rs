@@ -2,7 +2,7 @@
 //! convolution of 1 x 1 maps.
 //!
 //! Nothing is lowered into a matrix where it can be read in place: a window's row is `kw * channels`
-//! neighbouring floats, so a padded copy of one image (or the image itself) is all that stride 1
+//! neighboring floats, so a padded copy of one image (or the image itself) is all that stride 1
 //! needs. Only maps too narrow to fill a register tile are gathered window by window.
 
 mod forward;

@@ -14,37 +14,37 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Steps of gradient descent with momentum on one batch, of several networks.
 #[derive(Deserialize)]
-pub struct Golden {
-    pub library: String,
+pub(crate) struct Golden {
+    pub(crate) library: String,
     steps: usize,
     momentum: f32,
-    pub networks: Vec<Case>,
+    pub(crate) networks: Vec<Case>,
 }
 
 /// One network, and what became of it in f32 and in f64.
 #[derive(Deserialize)]
-pub struct Case {
-    pub name: String,
+pub(crate) struct Case {
+    pub(crate) name: String,
     settings: zoo::Settings,
-    pub input: [usize; 3],
-    pub classes: usize,
-    pub batch: usize,
+    pub(crate) input: [usize; 3],
+    pub(crate) classes: usize,
+    pub(crate) batch: usize,
     rate: f32,
     gain: f32,
-    pub f32: Outcome,
-    pub f64: Outcome,
+    pub(crate) f32: Outcome,
+    pub(crate) f64: Outcome,
 }
 
 /// The losses before each step, and the tensors after the last, moving statistics included.
 #[derive(Deserialize)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     losses: Vec<f64>,
-    pub tensors: BTreeMap<String, Kept>,
+    pub(crate) tensors: BTreeMap<String, Kept>,
 }
 
 /// What is kept of a tensor.
 #[derive(Deserialize)]
-pub struct Kept {
+pub(crate) struct Kept {
     /// Its norm.
     norm: f64,
     /// The norm of what the steps added to it.
@@ -58,13 +58,13 @@ pub struct Kept {
 
 /// The largest distance of two outcomes' tensors, and where it is.
 #[derive(Debug, Default)]
-pub struct Deviation {
+pub(crate) struct Deviation {
     /// Of the losses.
-    pub losses: f64,
+    pub(crate) losses: f64,
     /// Of a tensor, over its norm.
-    pub weights: (f64, String),
+    pub(crate) weights: (f64, String),
     /// Of what was added to a tensor, over that. Unlike the weights', it says that something was learned at all.
-    pub learned: (f64, String),
+    pub(crate) learned: (f64, String),
 }
 
 /// A tensor that moved by less than this share of its norm is measured by that share: a bias before batch
@@ -73,7 +73,7 @@ const LEAST_CHANGE: f64 = 1e-3;
 
 impl Golden {
     /// Reads `fixtures/models/ten_steps.json`; `package` is the folder of any package of the workspace but its root.
-    pub fn read(package: &str) -> Result<Self> {
+    pub(crate) fn read(package: &str) -> Result<Self> {
         let folders = ["../../fixtures", "../fixtures"].map(|up| Path::new(package).join(up));
         let found = folders.iter().find(|folder| folder.is_dir());
         let path = found.ok_or("no fixtures")?.join("models/ten_steps.json");
@@ -81,7 +81,7 @@ impl Golden {
     }
 
     /// What the plan makes of the network; `None` where it has a layer that plans do not know.
-    pub fn by_plan(&self, case: &Case) -> Result<Option<Outcome>> {
+    pub(crate) fn by_plan(&self, case: &Case) -> Result<Option<Outcome>> {
         let network = case.network()?;
         let Some(mut plan) = TrainPlan::new(network.resolved(), case.batch) else {
             return Ok(None);
@@ -114,7 +114,7 @@ impl Golden {
     }
 
     /// What the reference makes of the network.
-    pub fn by_reference(&self, case: &Case, precision: DType) -> Result<Outcome> {
+    pub(crate) fn by_reference(&self, case: &Case, precision: DType) -> Result<Outcome> {
         let network = case.network()?;
         let [c, h, w] = case.input;
         let images = Tensor::from_vec(case.images(), (case.batch, c, h, w), &Device::Cpu)?;
@@ -147,7 +147,7 @@ impl Golden {
 }
 
 impl Case {
-    pub fn spec(&self) -> Result<ModelSpec> {
+    pub(crate) fn spec(&self) -> Result<ModelSpec> {
         Ok(zoo::spec_with(
             &self.name,
             self.input,
@@ -251,7 +251,7 @@ impl Kept {
 
 impl Outcome {
     /// How far this is from what another library makes of the same network; infinitely where tensors are missing.
-    pub fn deviation(&self, theirs: &Self) -> Deviation {
+    pub(crate) fn deviation(&self, theirs: &Self) -> Deviation {
         let mut worst = Deviation::default();
         for (ours, theirs) in self.losses.iter().zip(&theirs.losses) {
             worst.losses = worst.losses.max((ours - theirs).abs() / theirs.abs());

@@ -16,7 +16,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 #[derive(Deserialize)]
 pub(crate) struct Golden {
     pub(crate) library: String,
-    steps: usize,
+    pub(crate) steps: usize,
     momentum: f32,
     pub(crate) networks: Vec<Case>,
 }
@@ -38,7 +38,7 @@ pub(crate) struct Case {
 /// The losses before each step, and the tensors after the last, moving statistics included.
 #[derive(Deserialize)]
 pub(crate) struct Outcome {
-    losses: Vec<f64>,
+    pub(crate) losses: Vec<f64>,
     pub(crate) tensors: BTreeMap<String, Kept>,
 }
 

@@ -36,10 +36,12 @@ fn a_rules_bits_depend_on_nothing_but_its_inputs() {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
             pool.build().unwrap().install(|| walked(&rule, 0..WEIGHTS))
         };
-        Isa::limit(Isa::Portable);
+        // SAFETY: no convolution is laid out in this test.
+        unsafe { Isa::limit(Isa::Portable) };
         let portable = on(1);
         for isa in [Isa::Avx2, Isa::Avx512] {
-            Isa::limit(isa);
+            // SAFETY: as above.
+            unsafe { Isa::limit(isa) };
             assert!(portable == on(1), "{rule} with {isa:?}");
         }
         assert!(portable == on(3), "{rule} on three threads");

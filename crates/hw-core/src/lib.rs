@@ -24,5 +24,5 @@ pub mod shared;
 pub use cancel::CancelToken;
 pub use errors::one_line;
 pub use files::FileError;
-pub use registry::{RegisterError, Registry};
+pub use registry::{Member, Named, RegisterError, Registry};
 pub use rng::Rng;

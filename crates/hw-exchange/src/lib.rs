@@ -38,8 +38,9 @@ mod torchvision;
 pub use declaration::{Declaration, declaration};
 pub use error::ExchangeError;
 
+use hw_kernels::Activation;
 use hw_models::weights::{Contents, STATE_PREFIX, StoredTensor};
-use hw_models::{ModelSpec, ResolvedModel};
+use hw_models::{Layer, ModelSpec, ResolvedModel};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -112,6 +113,13 @@ pub fn export(
     format: Format,
 ) -> Result<Vec<ExportedFile>, ExchangeError> {
     let model = spec.resolve()?;
+    if let Some(function) = registered_activation(&model) {
+        return Err(ExchangeError::NoCounterpart {
+            format: format.name(),
+            model: spec.name.clone(),
+            problem: format!("activation {function} is of another crate"),
+        });
+    }
     let mut tensors = own_tensors(contents, spec)?;
     turn_transposed(&model, &mut tensors);
     let classes = class_names(contents);
@@ -134,6 +142,19 @@ pub fn export(
             vec![file("model.onnx", bytes)]
         }
     })
+}
+
+/// The first activation that only its own crate knows.
+fn registered_activation(model: &ResolvedModel) -> Option<&'static str> {
+    model
+        .flat()
+        .into_iter()
+        .find_map(|layer| match layer.layer {
+            Layer::Activation {
+                function: Activation::Registered(function),
+            } => Some(function.name()),
+            _ => None,
+        })
 }
 
 /// The tensors of a network declared by `spec` from another framework's file; `path` is for messages.

@@ -357,6 +357,7 @@ impl Graph {
                 self.node("Softmax", name, &[x], vec![Attribute::Int("axis", 1)])
             }
             Activation::Identity => x.to_string(),
+            Activation::Registered(_) => unreachable!("export refuses networks with these"),
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::error::{Result, TrainError};
 use crate::evaluate::tensors;
 use crate::experiment::Experiment;
 use crate::optimizer::OptimizerState;
-use crate::planned::{Planned, loss_function};
+use crate::planned::Planned;
 use candle_core::Device;
 use hw_core::{CancelToken, Rng};
 use hw_models::{Mode, Network};
@@ -94,6 +94,9 @@ impl Experiment {
             OptimizerState::new(self.config.optimizer.clone(), network.parameters());
         let (rule, batch) = (self.config.optimizer.clone(), self.config.batch);
         let mut planned = Planned::new(&network, &optimizer, None, rule, batch)?;
+        if planned.is_none() {
+            self.config.loss.check_on_tensors()?;
+        }
         let batches = (0..).flat_map(|epoch| self.train.epoch(epoch, 0));
         let mut curve = Curve::default();
         for (step, batch) in batches.take(range.steps).enumerate() {
@@ -105,7 +108,7 @@ impl Experiment {
             let value = match &mut planned {
                 Some(planned) => {
                     let (images, labels) = (&batch.images, &batch.labels);
-                    let loss = &*loss_function(&self.loss);
+                    let loss = &*self.config.loss.of_image(&self.loss);
                     planned
                         .step(images, labels, dropout_seed, loss, learning_rate)
                         .loss

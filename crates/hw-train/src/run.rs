@@ -12,7 +12,7 @@ use crate::experiment::{CONFIG, Experiment};
 use crate::load::LoadMeter;
 use crate::mixing::Mixed;
 use crate::optimizer::OptimizerState;
-use crate::planned::{Planned, loss_function};
+use crate::planned::Planned;
 use crate::provenance::{Computation, Machine};
 use crate::stopping::Plateau;
 use crate::teacher::Teaching;
@@ -370,6 +370,9 @@ impl<'a, 'o> Trainer<'a, 'o> {
         let clock = Clock::new(progress.next_batch > 0);
         let rule = config.optimizer.clone();
         let planned = Planned::new(&network, &optimizer, averages.as_ref(), rule, config.batch)?;
+        if planned.is_none() {
+            config.loss.check_on_tensors()?;
+        }
         Ok(Self {
             experiment,
             folder,
@@ -566,7 +569,7 @@ impl<'a, 'o> Trainer<'a, 'o> {
         let Some(planned) = &mut self.planned else {
             return self.tensor_step(batch, mixed, dropout_seed);
         };
-        let loss = loss_function(&self.experiment.loss);
+        let loss = self.experiment.config.loss.of_image(&self.experiment.loss);
         let pairs = mixed.map(|mixed| mixed.pairs(&*loss));
         let loss: &dyn LossFunction = match &pairs {
             Some(pairs) => pairs,

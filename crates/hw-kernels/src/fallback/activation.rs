@@ -1,8 +1,10 @@
 //! Activation functions from candle's operations, avoiding those whose gradient differs from
 //! PyTorch's (ReLU at 0) or is rounded (GELU).
 
-use crate::activation::Activation;
-use candle_core::{Result, Tensor};
+use crate::activation::{Activation, ActivationFunction};
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use hw_core::Member;
 
 /// `x` where positive, else `negative(x)`; NaN stays NaN.
 fn positive_or(x: &Tensor, negative: &Tensor) -> Result<Tensor> {
@@ -41,5 +43,45 @@ pub(crate) fn activate(x: &Tensor, activation: &Activation) -> Result<Tensor> {
             x * phi
         }
         Activation::Softmax => super::loss::softmax(x, 1),
+        Activation::Registered(function) => x.contiguous()?.apply_op1(Registered {
+            function,
+            evaluate: |function, x| function.value(x),
+        }),
+    }
+}
+
+/// A function of another crate, or its derivative, on the CPU.
+struct Registered {
+    function: Member<dyn ActivationFunction>,
+    evaluate: fn(&dyn ActivationFunction, f64) -> f64,
+}
+
+impl CustomOp1 for Registered {
+    fn name(&self) -> &'static str {
+        self.function.name()
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let Some((start, end)) = l.contiguous_offsets() else {
+            candle_core::bail!("{}: the input is not contiguous", self.name())
+        };
+        let f = |x: f64| (self.evaluate)(&*self.function, x);
+        let y = match x {
+            CpuStorage::F32(x) => {
+                let y = x[start..end].iter().map(|x| f(f64::from(*x)) as f32);
+                CpuStorage::F32(y.collect())
+            }
+            CpuStorage::F64(x) => CpuStorage::F64(x[start..end].iter().map(|x| f(*x)).collect()),
+            other => candle_core::bail!("{}: no {:?}", self.name(), other.dtype()),
+        };
+        Ok((y, l.shape().clone()))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let slope = x.apply_op1_no_bwd(&Self {
+            function: self.function,
+            evaluate: |function, x| function.derivative(x),
+        })?;
+        Ok(Some((grad * slope)?))
     }
 }

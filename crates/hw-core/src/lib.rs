@@ -24,7 +24,7 @@ pub mod shared;
 pub use cancel::CancelToken;
 pub use errors::one_line;
 pub use files::FileError;
-pub use registry::{RegisterError, Registry};
+pub use registry::{Member, Named, RegisterError, Registry};
 pub use rng::Rng;
 
 /// The place of the largest number; of equals the first, and 0 of none. A number that is none (NaN) is

@@ -1,34 +1,109 @@
 //! Building blocks that other crates add, found by name beside ours.
 
+use serde::{Serialize, Serializer};
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
 use std::sync::{PoisonError, RwLock};
+
+/// What every building block says of itself.
+pub trait Named {
+    /// The name used on the command line and in config files.
+    fn name(&self) -> &'static str;
+
+    /// What it does, in one line.
+    fn about(&self) -> &'static str;
+
+    /// Who proposed it, or "-".
+    fn source(&self) -> &'static str;
+}
+
+/// A building block of another crate as configurations hold it: compared, hashed and written by its name.
+pub struct Member<T: ?Sized + 'static>(&'static T);
+
+impl<T: ?Sized> Clone for Member<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: ?Sized> Copy for Member<T> {}
+
+impl<T: ?Sized> Deref for Member<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0
+    }
+}
+
+impl<T: ?Sized + Named> PartialEq for Member<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl<T: ?Sized + Named> Eq for Member<T> {}
+
+impl<T: ?Sized + Named> Hash for Member<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name().hash(state);
+    }
+}
+
+impl<T: ?Sized + Named> fmt::Debug for Member<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl<T: ?Sized + Named> Serialize for Member<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
 
 /// The members of a family (optimizers, activations, ...) that other crates have added. A program
 /// registers them when it starts; they stay until it ends.
 ///
 /// ```
-/// use hw_core::registry::Registry;
+/// use hw_core::registry::{Named, RegisterError, Registry};
 ///
-/// trait Greeting: Sync {
+/// trait Greeting: Named + Sync {
 ///     fn say(&self) -> String;
 /// }
+///
 /// struct Hello;
+///
+/// impl Named for Hello {
+///     fn name(&self) -> &'static str {
+///         "hello"
+///     }
+///     fn about(&self) -> &'static str {
+///         "what people say when they meet"
+///     }
+///     fn source(&self) -> &'static str {
+///         "-"
+///     }
+/// }
+///
 /// impl Greeting for Hello {
 ///     fn say(&self) -> String {
-///         "hello".into()
+///         "Hello!".into()
 ///     }
 /// }
 ///
 /// static GREETINGS: Registry<dyn Greeting> = Registry::new("greeting", |name| name == "hi");
-/// GREETINGS.add("hello", &Hello)?;
-/// assert_eq!(GREETINGS.find("hello").unwrap().say(), "hello");
-/// assert!(GREETINGS.add("hello", &Hello).is_err() && GREETINGS.add("hi", &Hello).is_err());
-/// # Ok::<(), hw_core::registry::RegisterError>(())
+/// GREETINGS.add(&Hello)?;
+/// assert_eq!(GREETINGS.find("hello").map(|greeting| greeting.say()), Some("Hello!".into()));
+/// assert!(matches!(GREETINGS.add(&Hello), Err(RegisterError::Taken { .. })));
+/// # Ok::<(), RegisterError>(())
 /// ```
 #[derive(Debug)]
 pub struct Registry<T: ?Sized + 'static> {
     family: &'static str,
     built_in: fn(&str) -> bool,
-    members: RwLock<Vec<(&'static str, &'static T)>>,
+    members: RwLock<Vec<&'static T>>,
 }
 
 /// Why a building block cannot be added.
@@ -73,29 +148,27 @@ impl<T: ?Sized + 'static> Registry<T> {
             members: RwLock::new(Vec::new()),
         }
     }
+}
 
+impl<T: ?Sized + Named + 'static> Registry<T> {
     /// Adds a member.
     ///
     /// # Errors
-    /// [`RegisterError`] when the name is taken or no name.
-    pub fn add(&self, name: &'static str, member: &'static T) -> Result<(), RegisterError> {
-        let (family, owned) = (self.family, name.to_owned());
+    /// [`RegisterError`] when its name is taken or cannot be written where names are.
+    pub fn add(&self, member: &'static T) -> Result<(), RegisterError> {
+        let (family, name) = (self.family, member.name());
         let letter = |letter: char| letter.is_ascii_lowercase();
         let fine = |c: char| letter(c) || c.is_ascii_digit() || c == '-' || c == '_';
         if !name.starts_with(letter) || !name.chars().all(fine) {
-            return Err(RegisterError::Name {
-                family,
-                name: owned,
-            });
+            let name = name.into();
+            return Err(RegisterError::Name { family, name });
         }
         let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
-        if (self.built_in)(name) || members.iter().any(|(taken, _)| *taken == name) {
-            return Err(RegisterError::Taken {
-                family,
-                name: owned,
-            });
+        if (self.built_in)(name) || members.iter().any(|other| other.name() == name) {
+            let name = name.into();
+            return Err(RegisterError::Taken { family, name });
         }
-        members.push((name, member));
+        members.push(member);
         Ok(())
     }
 
@@ -109,16 +182,14 @@ impl<T: ?Sized + 'static> Registry<T> {
     }
 
     /// The member of that name.
-    pub fn find(&self, name: &str) -> Option<&'static T> {
-        let members = self.members.read().unwrap_or_else(PoisonError::into_inner);
-        let named = members.iter().find(|(own, _)| *own == name);
-        named.map(|(_, member)| *member)
+    pub fn find(&self, name: &str) -> Option<Member<T>> {
+        self.all().into_iter().find(|member| member.name() == name)
     }
 
     /// All members, in the order they were added.
-    pub fn all(&self) -> Vec<&'static T> {
+    pub fn all(&self) -> Vec<Member<T>> {
         let members = self.members.read().unwrap_or_else(PoisonError::into_inner);
-        members.iter().map(|(_, member)| *member).collect()
+        members.iter().map(|member| Member(*member)).collect()
     }
 }
 
@@ -126,15 +197,58 @@ impl<T: ?Sized + 'static> Registry<T> {
 mod tests {
     use super::*;
 
+    struct Word(&'static str);
+
+    impl Named for Word {
+        fn name(&self) -> &'static str {
+            self.0
+        }
+
+        fn about(&self) -> &'static str {
+            "a word"
+        }
+
+        fn source(&self) -> &'static str {
+            "-"
+        }
+    }
+
     #[test]
     fn names_that_a_command_line_would_take_apart_are_refused() {
-        let registry: Registry<str> = Registry::new("word", |_| false);
-        for name in ["", "a:b", "a=b", "a,b", "a+b", "A", "1a", "a b", "-a"] {
-            let refused = registry.add(name, "x").unwrap_err();
-            assert!(matches!(refused, RegisterError::Name { .. }), "{refused}");
+        let registry = Registry::new("word", |_| false);
+        let refused = [
+            &Word(""),
+            &Word("a:b"),
+            &Word("a=b"),
+            &Word("a,b"),
+            &Word("a+b"),
+            &Word("A"),
+            &Word("1a"),
+            &Word("a b"),
+            &Word("-a"),
+        ];
+        for word in refused {
+            let error = registry.add(word).unwrap_err();
+            assert!(matches!(error, RegisterError::Name { .. }), "{error}");
         }
-        registry.add("a-1_b", "x").unwrap();
-        assert_eq!(registry.all(), ["x"]);
+        registry.add(&Word("a-1_b")).unwrap();
         assert_eq!(registry.find("a"), None);
+    }
+
+    #[test]
+    fn members_keep_their_order_and_are_compared_and_written_by_name() {
+        let registry = Registry::new("word", |name| name == "ours");
+        registry.add(&Word("first")).unwrap();
+        registry.add(&Word("second")).unwrap();
+        let taken = registry.add(&Word("first")).unwrap_err();
+        assert_eq!(taken.to_string(), "word 'first' exists already");
+        assert!(registry.add(&Word("ours")).is_err());
+        let all = registry.all();
+        assert_eq!(Some(all[1]), registry.find("second"));
+        assert_ne!(all[0], all[1]);
+        assert_eq!(
+            serde_json::to_string(&all).unwrap(),
+            r#"["first","second"]"#
+        );
     }
 }

@@ -3,6 +3,9 @@
 
 use crate::DataError;
 use crate::centre::Centring;
+use crate::dataset::{Dataset, Split};
+use crate::locate::DataDirs;
+use hw_core::{Member, Named, RegisterError, Registry};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
@@ -33,6 +36,48 @@ pub enum DatasetId {
     Glyphs(GlyphSet),
     /// A folder of images, one sub-folder a class.
     Folder(PathBuf),
+    /// One that another crate has [registered](register).
+    Registered(Member<dyn DataSource>),
+}
+
+/// A data set of another crate. Images that lie as IDX files or in folders need none: a folder is a
+/// data set by its path.
+pub trait DataSource: Named + Sync {
+    /// The name of each class, by label.
+    fn classes(&self) -> Arc<[String]>;
+
+    /// One part of it.
+    ///
+    /// # Errors
+    /// What keeps it from being loaded.
+    fn load(&self, split: Split, dirs: &DataDirs) -> Result<Dataset, DataError>;
+
+    /// How its images were cropped and centred, and how a new image must be to be like them.
+    fn centring(&self) -> Centring {
+        Centring::Mnist
+    }
+
+    /// Whether the images are drawn by a program.
+    fn is_synthetic(&self) -> bool {
+        false
+    }
+}
+
+static REGISTERED: Registry<dyn DataSource> =
+    Registry::new("data set", |name| ours().any(|id| id.to_string() == name));
+
+/// Adds a data set to those that are found by name. To be called when the program starts.
+///
+/// # Errors
+/// [`RegisterError`] when the name is taken or cannot be written on a command line.
+pub fn register(source: &'static dyn DataSource) -> Result<(), RegisterError> {
+    REGISTERED.add(source)
+}
+
+/// Ours that have a fixed name: the catalogue, then the glyphs.
+fn ours() -> impl Iterator<Item = DatasetId> {
+    let published = CATALOGUE.iter().map(|(id, _)| id.clone());
+    published.chain(GlyphSet::ALL.map(DatasetId::Glyphs))
 }
 
 /// Which characters the glyph generator draws.
@@ -348,7 +393,7 @@ pub const CATALOGUE: &[(DatasetId, Entry)] = &[
 ];
 
 impl DatasetId {
-    /// What the catalogue says of this set; `None` for glyphs and folders, which are not published.
+    /// What the catalogue says of this set; `None` for the others: glyphs, folders and those registered.
     pub fn entry(&self) -> Option<&'static Entry> {
         CATALOGUE
             .iter()
@@ -356,10 +401,20 @@ impl DatasetId {
             .map(|(_, entry)| entry)
     }
 
-    /// Every data set with a fixed name: the catalogue, then the glyphs.
+    /// Every data set with a fixed name: the catalogue, the glyphs, and those registered.
     pub fn all() -> Vec<Self> {
-        let published = CATALOGUE.iter().map(|(id, _)| id.clone());
-        published.chain(GlyphSet::ALL.map(Self::Glyphs)).collect()
+        let registered = REGISTERED.all().into_iter().map(Self::Registered);
+        ours().chain(registered).collect()
+    }
+
+    /// What it shows, in one line.
+    pub fn about(&self) -> &'static str {
+        match self {
+            Self::Glyphs(_) => "synthetic handwriting",
+            Self::Folder(_) => "a folder of images",
+            Self::Registered(source) => source.about(),
+            other => other.entry().map_or("", |entry| entry.about),
+        }
     }
 
     /// The names that can be asked for, for messages and completions; "folder:PATH" comes last.
@@ -372,6 +427,7 @@ impl DatasetId {
     pub fn classes(&self) -> Option<Arc<[String]>> {
         match self {
             Self::Glyphs(set) => Some(set.classes()),
+            Self::Registered(source) => Some(source.classes()),
             other => other.entry().map(|entry| names(entry.classes)),
         }
     }
@@ -379,12 +435,21 @@ impl DatasetId {
     /// How the set's images were cropped and centred, and how a new image must be to be like them.
     /// Glyphs and folders are made like MNIST.
     pub fn centring(&self) -> Centring {
-        self.entry().map_or(Centring::Mnist, |entry| entry.centring)
+        match self {
+            Self::Registered(source) => source.centring(),
+            other => other
+                .entry()
+                .map_or(Centring::Mnist, |entry| entry.centring),
+        }
     }
 
     /// Whether the images are drawn by a program; where its results are shown that must be said.
     pub fn is_synthetic(&self) -> bool {
-        matches!(self, Self::Glyphs(_))
+        match self {
+            Self::Glyphs(_) => true,
+            Self::Registered(source) => source.is_synthetic(),
+            _ => false,
+        }
     }
 }
 
@@ -393,6 +458,7 @@ impl fmt::Display for DatasetId {
         match self {
             Self::Glyphs(set) => f.write_str(set.name()),
             Self::Folder(path) => write!(f, "folder:{}", path.display()),
+            Self::Registered(source) => f.write_str(source.name()),
             other => f.write_str(other.entry().map_or("", |entry| entry.name)),
         }
     }

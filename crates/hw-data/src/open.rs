@@ -13,7 +13,8 @@ const SIDE: usize = 28;
 /// Loads one part of a data set.
 ///
 /// # Errors
-/// As [`crate::locate()`] when it is not there; [`DataError::Damaged`] when a file is not what the
+/// What a [`DataSource`](crate::catalogue::DataSource) says of its own. Of ours, as
+/// [`crate::locate()`] when it is not there; [`DataError::Damaged`] when a file is not what the
 /// catalogue says (format, image size, label range); [`DataError::CountMismatch`] when images and
 /// labels differ in number.
 pub fn load(id: &DatasetId, split: Split, dirs: &DataDirs) -> Result<Dataset, DataError> {
@@ -23,6 +24,7 @@ pub fn load(id: &DatasetId, split: Split, dirs: &DataDirs) -> Result<Dataset, Da
             glyphs::generate(*set, split, count, &GlyphConfig::default())
         }
         DatasetId::Folder(path) => folder::load(path, split),
+        DatasetId::Registered(source) => source.load(split, dirs),
         _ => load_idx(id, split, dirs),
     }
 }

@@ -38,6 +38,7 @@ mod torchvision;
 pub use declaration::{Declaration, declaration};
 pub use error::ExchangeError;
 
+use hw_kernels::Activation;
 use hw_models::graph::{Node, Op};
 use hw_models::weights::{Contents, STATE_PREFIX, StoredTensor};
 use hw_models::{Graph, ModelSpec};
@@ -113,6 +114,13 @@ pub fn export(
     format: Format,
 ) -> Result<Vec<ExportedFile>, ExchangeError> {
     let model = spec.lower()?;
+    if let Some(function) = registered_activation(&model) {
+        return Err(ExchangeError::NoCounterpart {
+            format: format.name(),
+            model: spec.name.clone(),
+            problem: format!("activation {function} is of another crate"),
+        });
+    }
     let mut tensors = own_tensors(contents, spec)?;
     turn_transposed(&model, &mut tensors);
     let classes = class_names(contents);
@@ -142,6 +150,14 @@ pub fn export(
             let bytes = onnx::write(&model, &tensors, &classes, &declared);
             vec![file("model.onnx", bytes)]
         }
+    })
+}
+
+/// The first activation that only its own crate knows.
+fn registered_activation(graph: &Graph) -> Option<&'static str> {
+    graph.nodes.iter().find_map(|node| match node.op {
+        Op::Activation(Activation::Registered(function)) => Some(function.name()),
+        _ => None,
     })
 }
 

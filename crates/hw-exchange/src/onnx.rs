@@ -345,6 +345,7 @@ impl Writer {
                 self.node("Softmax", name, &[x], vec![Attribute::Int("axis", 1)])
             }
             Activation::Identity => x.to_string(),
+            Activation::Registered(_) => unreachable!("export refuses networks with these"),
         }
     }
 }

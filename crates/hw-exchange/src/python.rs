@@ -144,6 +144,7 @@ fn activation(function: &Activation) -> String {
         Activation::Gelu => "nn.GELU()".into(),
         Activation::Softmax => "nn.Softmax(dim=1)".into(),
         Activation::Identity => "nn.Identity()".into(),
+        Activation::Registered(_) => unreachable!("export refuses networks with these"),
     }
 }
 

@@ -1,13 +1,16 @@
 //! The activation functions, declared once: names, defaults and text form.
 
 use crate::error::{KernelError, Result};
-use serde::{Deserialize, Serialize};
+use hw_core::{Member, Named, RegisterError, Registry};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, IntoDeserializer, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
 
 /// An activation function. All act on each element alone, except [`Activation::Softmax`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", remote = "Self")]
 pub enum Activation {
     /// `max(x, 0)`; the gradient at 0 is 0, as in PyTorch.
     Relu,
@@ -39,10 +42,115 @@ pub enum Activation {
     Softmax,
     /// `x`.
     Identity,
+    /// One that another crate has [registered](register).
+    #[serde(skip)]
+    Registered(Member<dyn ActivationFunction>),
+}
+
+/// An activation function of another crate: it acts on each element alone and has no parameters. Plans
+/// train it and our checkpoints hold it by its name; other frameworks' files cannot.
+///
+/// ```
+/// use hw_core::Named;
+/// use hw_kernels::activation::{self, Activation, ActivationFunction};
+///
+/// struct Square;
+///
+/// impl Named for Square {
+///     fn name(&self) -> &'static str {
+///         "square"
+///     }
+///     fn about(&self) -> &'static str {
+///         "x squared"
+///     }
+///     fn source(&self) -> &'static str {
+///         "-"
+///     }
+/// }
+///
+/// impl ActivationFunction for Square {
+///     fn value(&self, x: f64) -> f64 {
+///         x * x
+///     }
+///     fn derivative(&self, x: f64) -> f64 {
+///         2.0 * x
+///     }
+/// }
+///
+/// activation::register(&Square)?;
+/// let square: Activation = "square".parse()?;
+/// let mut y = [0.0; 2];
+/// hw_kernels::cpu::activation::forward(square, &[3.0, -2.0], &mut y);
+/// assert_eq!(y, [9.0, 4.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait ActivationFunction: Named + Sync {
+    /// Its value at `x`; what is computed in single precision is rounded from it.
+    fn value(&self, x: f64) -> f64;
+
+    /// Its derivative at `x`.
+    fn derivative(&self, x: f64) -> f64;
+}
+
+static REGISTERED: Registry<dyn ActivationFunction> = Registry::new("activation", |name| {
+    Activation::ALL.iter().any(|ours| ours.name() == name)
+});
+
+/// Adds an activation function to those that are found by name. To be called when the program starts.
+///
+/// # Errors
+/// [`RegisterError`] when the name is taken or cannot be written on a command line.
+pub fn register(
+    function: &'static dyn ActivationFunction,
+) -> std::result::Result<(), RegisterError> {
+    REGISTERED.add(function)
+}
+
+impl Serialize for Activation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        match self {
+            Self::Registered(function) => function.serialize(serializer),
+            ours => Self::serialize(ours, serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Activation {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+/// Reads a name, or the name and the parameter of one of ours.
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Activation;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an activation")
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> std::result::Result<Activation, E> {
+        match REGISTERED.find(name) {
+            Some(function) => Ok(Activation::Registered(function)),
+            None => Activation::deserialize(name.into_deserializer()),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<Activation, A::Error> {
+        Activation::deserialize(MapAccessDeserializer::new(map))
+    }
 }
 
 impl Activation {
-    /// Every activation, parameters at their customary values; the source of all lists of choices.
+    /// Every activation with its customary parameters: ours, then those registered.
+    pub fn all() -> Vec<Self> {
+        let registered = REGISTERED.all().into_iter().map(Self::Registered);
+        Self::ALL.into_iter().chain(registered).collect()
+    }
+
+    /// Our activations, parameters at their customary values.
     pub const ALL: [Self; 12] = [
         Self::Relu,
         Self::LeakyRelu { slope: 0.01 },
@@ -59,7 +167,7 @@ impl Activation {
     ];
 
     /// The name without parameters, as serde writes it.
-    pub const fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Relu => "relu",
             Self::LeakyRelu { .. } => "leaky_relu",
@@ -73,11 +181,12 @@ impl Activation {
             Self::Gelu => "gelu",
             Self::Softmax => "softmax",
             Self::Identity => "identity",
+            Self::Registered(function) => function.name(),
         }
     }
 
     /// What it computes, in one line.
-    pub const fn about(&self) -> &'static str {
+    pub fn about(&self) -> &'static str {
         match self {
             Self::Relu => "max(x, 0)",
             Self::LeakyRelu { .. } => "x, or slope x below 0 (Keras: slope 0.3; PyTorch: 0.01)",
@@ -91,11 +200,12 @@ impl Activation {
             Self::Gelu => "x times the normal distribution function of x, exactly",
             Self::Softmax => "exp(x) over its sum over the channels",
             Self::Identity => "x",
+            Self::Registered(function) => function.about(),
         }
     }
 
     /// Who proposed it.
-    pub const fn source(&self) -> &'static str {
+    pub fn source(&self) -> &'static str {
         match self {
             Self::Relu => "Nair & Hinton 2010",
             Self::LeakyRelu { .. } => "Maas, Hannun & Ng 2013",
@@ -108,6 +218,7 @@ impl Activation {
             Self::Gelu => "Hendrycks & Gimpel 2016",
             Self::Softmax => "Bridle 1990",
             Self::Identity => "-",
+            Self::Registered(function) => function.source(),
         }
     }
 
@@ -140,7 +251,8 @@ impl FromStr for Activation {
             Some((name, value)) => (name, Some(value)),
             None => (text, None),
         };
-        let known = Self::ALL.into_iter().find(|a| a.name() == name);
+        let all = Self::all();
+        let known = all.iter().copied().find(|a| a.name() == name);
         let parsed = match parameter {
             None => known,
             Some(value) => match value.trim().parse::<f32>() {
@@ -150,14 +262,19 @@ impl FromStr for Activation {
         };
         parsed.ok_or_else(|| KernelError::UnknownActivation {
             given: text.to_owned(),
-            known: Self::ALL.map(|a| a.to_string()).join(", "),
+            known: all
+                .iter()
+                .map(Self::to_string)
+                .collect::<Vec<_>>()
+                .join(", "),
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Activation;
+    use super::*;
+    use std::collections::BTreeMap;
 
     #[test]
     fn every_activation_survives_its_text_form_and_its_json_form() {
@@ -177,6 +294,83 @@ mod tests {
             "leaky_relu(0.2)".parse::<Activation>().unwrap(),
             Activation::LeakyRelu { slope: 0.2 }
         );
+    }
+
+    #[test]
+    fn the_json_form_of_ours_is_what_it_always_was_since_run_ids_hash_it() {
+        let json = |activation: Activation| serde_json::to_string(&activation).unwrap();
+        assert_eq!(json(Activation::Relu), r#""relu""#);
+        assert_eq!(
+            json(Activation::LeakyRelu { slope: 0.2 }),
+            r#"{"leaky_relu":{"slope":0.2}}"#
+        );
+        for (json, part) in [
+            (
+                r#""mish""#,
+                "unknown variant `mish`, expected one of `relu`",
+            ),
+            (r#"{"elu":{"alpa":1}}"#, "alpha"),
+            ("3", "an activation"),
+        ] {
+            let problem = serde_json::from_str::<Activation>(json).unwrap_err();
+            assert!(problem.to_string().contains(part), "{json}: {problem}");
+        }
+    }
+
+    struct Cube;
+
+    impl Named for Cube {
+        fn name(&self) -> &'static str {
+            "cube"
+        }
+
+        fn about(&self) -> &'static str {
+            "x to the third"
+        }
+
+        fn source(&self) -> &'static str {
+            "-"
+        }
+    }
+
+    impl ActivationFunction for Cube {
+        fn value(&self, x: f64) -> f64 {
+            x * x * x
+        }
+
+        fn derivative(&self, x: f64) -> f64 {
+            3.0 * x * x
+        }
+    }
+
+    #[test]
+    fn a_registered_activation_is_one_like_ours() {
+        register(&Cube).unwrap();
+        assert!(register(&Cube).is_err());
+        let cube: Activation = "cube".parse().unwrap();
+        assert_eq!(cube.to_string(), "cube");
+        assert!("cube(2)".parse::<Activation>().is_err());
+        assert!(Activation::all().contains(&cube));
+        // As a part of a layer, read from text and from values.
+        let layer = BTreeMap::from([("function", cube)]);
+        let json = serde_json::to_string(&layer).unwrap();
+        assert_eq!(json, r#"{"function":"cube"}"#);
+        let back: BTreeMap<&str, Activation> = serde_json::from_str(&json).unwrap();
+        assert_eq!(back, layer);
+        let value = serde_json::to_value(cube).unwrap();
+        assert_eq!(serde_json::from_value::<Activation>(value).unwrap(), cube);
+
+        use candle_core::{DType, Device, Tensor, Var};
+        for dtype in [DType::F32, DType::F64] {
+            let x = Tensor::new(&[-2.0, 0.5, 3.0], &Device::Cpu).unwrap();
+            let x = Var::from_tensor(&x.to_dtype(dtype).unwrap()).unwrap();
+            let y = crate::activate(&x, &cube).unwrap();
+            let numbers = |t: &Tensor| t.to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap();
+            assert_eq!(numbers(&y), [-8.0, 0.125, 27.0]);
+            let gradients = (y * 2.0).unwrap().sum_all().unwrap().backward().unwrap();
+            let gradient = gradients.get(&x).unwrap();
+            assert_eq!(numbers(gradient), [24.0, 1.5, 54.0], "{dtype:?}");
+        }
     }
 
     #[test]

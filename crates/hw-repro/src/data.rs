@@ -208,10 +208,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn is_emnist(id: &DatasetId) -> bool {
-    !matches!(
-        id,
-        DatasetId::Mnist | DatasetId::Kmnist | DatasetId::Glyphs(_) | DatasetId::Folder(_)
-    )
+    let families = id.entry().map(|entry| entry.editions.iter());
+    families.is_some_and(|mut editions| editions.any(|edition| edition.family.is_some()))
 }
 
 /// Glyphs with EMNIST's structure: one pool of 62 characters, of which ByClass and ByMerge are two

@@ -1,10 +1,10 @@
 //! What there is to choose from: every family of building blocks, from the places that declare them.
 
 use crate::averaging::AVERAGES;
-use crate::loss::LOSSES;
+use crate::loss::{Loss, LossKind};
 use crate::mixing::MIXES;
 use crate::optimizer::Optimizer;
-use crate::schedule::{SCHEDULES, WARM_UPS};
+use crate::schedule::{Schedule, WARM_UPS};
 use hw_data::augment::{Augment, Change};
 use hw_data::{DatasetId, Filter};
 use hw_kernels::Activation;
@@ -112,19 +112,26 @@ impl Family {
         match self {
             Self::Datasets => datasets(),
             Self::Models => zoo::CATALOGUE.iter().map(model).collect(),
-            Self::Activations => Activation::ALL.iter().map(activation).collect(),
+            Self::Activations => Activation::all().iter().map(activation).collect(),
             Self::Initialisers => Initializer::all().map(initialiser).collect(),
             Self::Optimizers => Optimizer::all()
                 .into_iter()
                 .map(|rule| block(rule.name(), rule.about(), rule.source(), constants(rule)))
                 .collect(),
-            Self::Schedules => SCHEDULES
-                .iter()
+            Self::Schedules => Schedule::choices()
+                .into_iter()
                 .map(|s| block(s.name, s.about, s.source, constants(s.value)))
                 .collect(),
-            Self::Losses => LOSSES
-                .iter()
-                .map(|loss| block(loss.name, loss.about, loss.source, constants(loss.value)))
+            Self::Losses => Loss::choices()
+                .into_iter()
+                .map(|loss| {
+                    block(
+                        loss.name,
+                        loss.about,
+                        loss.source,
+                        loss_constants(loss.value),
+                    )
+                })
                 .collect(),
             Self::WarmUps => WARM_UPS
                 .iter()
@@ -138,7 +145,7 @@ impl Family {
                 .iter()
                 .map(|f| block(f.name(), f.about(), f.source(), String::new()))
                 .collect(),
-            Self::Augmentations => Augment::CHANGES.iter().map(change).collect(),
+            Self::Augmentations => Augment::changes().iter().map(change).collect(),
             Self::Mixes => MIXES
                 .iter()
                 .map(|mix| block(mix.name, mix.about, mix.source, constants(mix.value)))
@@ -198,12 +205,24 @@ fn change(change: &Change) -> Block {
     )
 }
 
+/// Those with files and those of other crates; the glyphs need neither.
 fn datasets() -> Vec<Block> {
+    let source = |id: &DatasetId| match id {
+        DatasetId::Registered(own) => Some(own.source()),
+        other => other.entry().map(|entry| entry.licence),
+    };
     let known = DatasetId::all().into_iter();
-    let entries = known.filter_map(|id| id.entry().map(|entry| (id.to_string(), entry)));
-    entries
-        .map(|(name, entry)| block(&name, entry.about, entry.licence, String::new()))
+    let known = known.filter_map(|id| source(&id).map(|source| (id, source)));
+    known
+        .map(|(id, source)| block(&id.to_string(), id.about(), source, String::new()))
         .collect()
+}
+
+fn loss_constants(loss: LossKind) -> String {
+    match loss {
+        LossKind::Registered(_) => String::new(),
+        ours => constants(ours),
+    }
 }
 
 /// The numbers and words of a member's JSON form, but its name.

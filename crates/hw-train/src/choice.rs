@@ -1,5 +1,6 @@
 //! Families of building blocks: each member declared once, with a name that people can write.
 
+use hw_core::Named;
 use serde::Serialize;
 use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
@@ -16,6 +17,18 @@ pub struct Choice<T> {
     pub source: &'static str,
     /// The member with its usual constants.
     pub value: T,
+}
+
+impl<T> Choice<T> {
+    /// One that another crate has registered.
+    pub(crate) fn of(member: &(impl Named + ?Sized), value: T) -> Self {
+        Self {
+            name: member.name(),
+            about: member.about(),
+            source: member.source(),
+            value,
+        }
+    }
 }
 
 /// Reads `NAME` or `NAME:key=value,key=value`, where the keys are those of the member's JSON form.

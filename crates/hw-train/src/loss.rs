@@ -2,10 +2,11 @@
 
 use crate::choice::{self, Choice};
 use crate::error::{Result, TrainError};
+use hw_core::{Member, Named, RegisterError, Registry};
 use hw_kernels::LossTerms;
 use hw_kernels::cpu::softmax;
 use hw_models::{LossFunction, cross_entropy};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use std::str::FromStr;
 
 /// The loss of a step: the mean over its images of `-w_y Σ_j t_j (1-p_j)^γ log p_j`, where `p` is the
@@ -23,6 +24,43 @@ pub struct Loss {
     /// How much each class counts.
     #[serde(skip_serializing_if = "ClassWeights::is_equal")]
     pub class_weights: ClassWeights,
+    /// One that another crate has [registered](register), in the place of `-Σ_j t_j (1-p_j)^γ log p_j`.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "registered"
+    )]
+    pub function: Option<Member<dyn ImageLoss>>,
+}
+
+/// A loss of another crate: a function of one image's logits. The batch's is the mean.
+pub trait ImageLoss: Named + Sync {
+    /// The loss of an image with this label; writes its derivative by each logit to `gradient`.
+    fn evaluate(&self, logits: &[f32], label: usize, gradient: &mut [f32]) -> f32;
+}
+
+static REGISTERED: Registry<dyn ImageLoss> = Registry::new("loss", |name| {
+    LOSSES.iter().any(|choice| choice.name == name)
+});
+
+/// Adds a loss to those that are found by name. To be called when the program starts.
+///
+/// # Errors
+/// [`RegisterError`] when the name is taken or cannot be written on a command line.
+pub fn register(loss: &'static dyn ImageLoss) -> std::result::Result<(), RegisterError> {
+    REGISTERED.add(loss)
+}
+
+fn registered<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<Member<dyn ImageLoss>>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let loss = REGISTERED.find(&name);
+    let unknown = || {
+        de::Error::custom(format!(
+            "unknown variant `{name}`: no loss of that name is registered"
+        ))
+    };
+    loss.map(Some).ok_or_else(unknown)
 }
 
 /// How much each class counts.
@@ -66,9 +104,12 @@ pub enum LossKind {
         /// The share that is spread.
         amount: f32,
     },
+    /// One that another crate has [registered](register); configurations have it in [`Loss::function`].
+    #[serde(skip)]
+    Registered(Member<dyn ImageLoss>),
 }
 
-/// All losses.
+/// Our losses.
 pub const LOSSES: [Choice<LossKind>; 4] = [
     Choice {
         name: "cross-entropy",
@@ -103,11 +144,16 @@ impl FromStr for Loss {
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         let mut loss = Self::default();
         for part in text.split('+') {
-            match choice::parse("loss", &LOSSES, part)? {
+            if let Some(own) = REGISTERED.find(part) {
+                loss.function = Some(own);
+                continue;
+            }
+            match choice::parse("loss", &Self::choices(), part)? {
                 LossKind::CrossEntropy {} => {}
                 LossKind::ClassWeighted {} => loss.class_weights = ClassWeights::Balanced,
                 LossKind::Focal { gamma } => loss.focal = gamma,
                 LossKind::LabelSmoothing { amount } => loss.label_smoothing = amount,
+                LossKind::Registered(own) => loss.function = Some(own),
             }
         }
         Ok(loss)
@@ -115,6 +161,27 @@ impl FromStr for Loss {
 }
 
 impl Loss {
+    /// All losses with their usual constants: ours, then those registered.
+    pub fn choices() -> Vec<Choice<LossKind>> {
+        let registered = REGISTERED.all().into_iter();
+        let registered = registered.map(|own| Choice::of(&*own, LossKind::Registered(own)));
+        LOSSES.into_iter().chain(registered).collect()
+    }
+
+    /// The loss of one image and its gradient, with the terms that [`Self::terms`] gave.
+    pub(crate) fn of_image<'a>(&self, terms: &'a LossTerms) -> Box<dyn LossFunction + 'a> {
+        let Some(function) = self.function else {
+            return loss_function(terms);
+        };
+        Box::new(move |logits: &[f32], label: u32, gradient: &mut [f32]| {
+            let weights = terms.class_weights.as_deref();
+            let weight = weights.map_or(1.0, |weights| weights[label as usize]);
+            let loss = function.evaluate(logits, label as usize, gradient);
+            gradient.iter_mut().for_each(|slope| *slope *= weight);
+            weight * loss
+        })
+    }
+
     /// The loss's numbers for training on images with these labels, each below `classes`.
     ///
     /// # Errors
@@ -159,6 +226,13 @@ impl Loss {
         };
         if let Some((_, name, value)) = checks.into_iter().find(|(fine, ..)| !fine) {
             return refuse(name, value, "a finite number, at least 0");
+        }
+        if self.function.is_some() && (self.focal, self.label_smoothing) != (0.0, 0.0) {
+            let (name, value) = match self.focal {
+                0.0 => ("label smoothing", self.label_smoothing),
+                gamma => ("focal gamma", gamma),
+            };
+            return refuse(name, value, "0 with a loss that is not ours");
         }
         match (0.0..1.0).contains(&self.label_smoothing) {
             true => Ok(()),
@@ -210,6 +284,59 @@ mod tests {
         for (found, expected) in weights.iter().zip([0.555_555_6, 1.111_111, 3.333_333_3]) {
             assert!((found - expected).abs() < 1e-6, "{found} {expected}");
         }
+    }
+
+    struct Squares;
+
+    impl Named for Squares {
+        fn name(&self) -> &'static str {
+            "squares"
+        }
+
+        fn about(&self) -> &'static str {
+            "half the squared distance of the logits from the label's unit vector"
+        }
+
+        fn source(&self) -> &'static str {
+            "Hui & Belkin 2021"
+        }
+    }
+
+    impl ImageLoss for Squares {
+        fn evaluate(&self, logits: &[f32], label: usize, gradient: &mut [f32]) -> f32 {
+            for (class, (slope, logit)) in gradient.iter_mut().zip(logits).enumerate() {
+                *slope = logit - f32::from(u8::from(class == label));
+            }
+            gradient.iter().map(|slope| slope * slope / 2.0).sum()
+        }
+    }
+
+    #[test]
+    fn a_registered_loss_is_one_like_ours() {
+        register(&Squares).unwrap();
+        assert!(register(&Squares).is_err());
+        let loss: Loss = "squares".parse().unwrap();
+        assert_eq!(
+            serde_json::to_string(&loss).unwrap(),
+            r#"{"function":"squares"}"#
+        );
+        let back: Loss = serde_json::from_str(r#"{"function":"squares"}"#).unwrap();
+        assert_eq!(back, loss);
+        assert!(serde_json::from_str::<Loss>(r#"{"function":"cubes"}"#).is_err());
+        assert!("hinge".parse::<Loss>().unwrap_err().contains("squares"));
+
+        loss.check().unwrap();
+        let both: Loss = "squares+focal".parse().unwrap();
+        assert!(both.check().unwrap_err().to_string().contains("focal"));
+
+        let weighted: Loss = "class-weighted+squares".parse().unwrap();
+        let terms = weighted.terms([0, 0, 0, 1].into_iter(), 2).unwrap();
+        let mut gradient = [0.0; 2];
+        let value = weighted
+            .of_image(&terms)
+            .evaluate(0, &[2.0, 0.5], 1, &mut gradient);
+        // Class 1 has one image of four, where half would be its fair part.
+        assert_eq!((value, gradient), (2.0 * 2.125, [2.0 * 2.0, 2.0 * -0.5]));
     }
 
     #[test]

@@ -4,7 +4,6 @@
 use crate::error::{Result, TrainError};
 use crate::experiment::Experiment;
 use crate::learner::Learner;
-use crate::loss::loss_function;
 use hw_core::{CancelToken, Rng};
 use serde::Serialize;
 
@@ -86,7 +85,7 @@ impl Experiment {
             });
         }
         let mut learner = Learner::new(self)?;
-        let loss = loss_function(&self.loss);
+        let loss = self.config.loss.of_image(&self.loss);
         let batches = (0..).flat_map(|epoch| self.train.epoch(epoch, 0));
         let mut curve = Curve::default();
         for (number, batch) in batches.take(range.steps).enumerate() {

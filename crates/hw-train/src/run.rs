@@ -9,7 +9,6 @@ use crate::evaluate::{Evaluation, evaluate, score};
 use crate::events::{self, EpochRecord, Event, EventLog, Score};
 use crate::experiment::{CONFIG, Experiment};
 use crate::learner::{Learner, Scored};
-use crate::loss::loss_function;
 use crate::load::LoadMeter;
 use crate::provenance::{Computation, Machine};
 use crate::stopping::Plateau;
@@ -478,7 +477,7 @@ impl<'a, 'o> Trainer<'a, 'o> {
         let dropout_seed = Rng::stream(seed, "dropout", self.progress.step).next_u64();
         let count = batch.labels.len();
         let rate = self.learning_rate();
-        let loss = loss_function(&self.experiment.loss);
+        let loss = self.experiment.config.loss.of_image(&self.experiment.loss);
         let pairs = mixed.as_ref().map(|mixed| mixed.pairs(&*loss));
         let loss: &dyn LossFunction = match &pairs {
             Some(pairs) => pairs,

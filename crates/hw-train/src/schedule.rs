@@ -1,16 +1,19 @@
 //! How the learning rate moves during a run.
 
-use crate::choice::{self, Choice};
+use crate::choice::{self, Choice, Fields};
 use crate::config::Monitor;
 use crate::error::{Result, TrainError};
 use crate::events::Score;
-use serde::{Deserialize, Serialize};
+use hw_core::{Member, Named, RegisterError, Registry};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::{Map, Value};
 use std::f64::consts::PI;
 use std::str::FromStr;
 
 /// A rule for the learning rate of each step, given the run's own (its highest).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(remote = "Self")]
 pub enum Schedule {
     /// Always the same.
     Constant {},
@@ -58,6 +61,55 @@ pub enum Schedule {
         #[serde(default = "min_rate")]
         min_rate: f64,
     },
+    /// One that another crate has [registered](register).
+    #[serde(skip)]
+    Registered(Member<dyn LearningRateRule>),
+}
+
+/// A schedule of another crate. It has no constants: each name stands for one curve. One that looks at
+/// scores would have something to remember in a checkpoint; that only `reduce-on-plateau` can.
+pub trait LearningRateRule: Named + Sync {
+    /// The learning rate of step number `step`, counted from 0, as a fraction of the run's.
+    fn fraction(&self, step: u64, length: Length) -> f64;
+}
+
+static REGISTERED: Registry<dyn LearningRateRule> = Registry::new("schedule", |name| {
+    SCHEDULES.iter().any(|choice| choice.name == name)
+});
+
+/// Adds a schedule to those that are found by name. To be called when the program starts.
+///
+/// # Errors
+/// [`RegisterError`] when the name is taken or cannot be written on a command line.
+pub fn register(rule: &'static dyn LearningRateRule) -> std::result::Result<(), RegisterError> {
+    REGISTERED.add(rule)
+}
+
+impl Serialize for Schedule {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        match self {
+            Self::Registered(rule) => {
+                Map::from_iter([("name".into(), Value::from(rule.name()))]).serialize(serializer)
+            }
+            ours => Self::serialize(ours, serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Schedule {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let (name, mut fields) = Fields::deserialize(deserializer)?.named::<D::Error>()?;
+        match (REGISTERED.find(&name), fields.keys().next()) {
+            (Some(rule), None) => Ok(Self::Registered(rule)),
+            (Some(_), Some(field)) => Err(de::Error::custom(format!(
+                "unknown field `{field}`, there are no fields"
+            ))),
+            (None, _) => {
+                fields.insert("name".into(), Value::String(name));
+                Self::deserialize(Value::Object(fields)).map_err(de::Error::custom)
+            }
+        }
+    }
 }
 
 const fn every() -> usize {
@@ -88,7 +140,7 @@ const fn min_rate() -> f64 {
     1e-6
 }
 
-/// All schedules, with their defaults.
+/// Our schedules, with their defaults.
 pub const SCHEDULES: [Choice<Schedule>; 5] = [
     Choice {
         name: "constant",
@@ -145,7 +197,7 @@ impl FromStr for Schedule {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
-        choice::parse("schedule", &SCHEDULES, text)
+        choice::parse("schedule", &Self::choices(), text)
     }
 }
 
@@ -168,6 +220,13 @@ pub struct Plateau {
 }
 
 impl Schedule {
+    /// All schedules with their defaults: ours, then those registered.
+    pub fn choices() -> Vec<Choice<Self>> {
+        let registered = REGISTERED.all().into_iter();
+        let registered = registered.map(|rule| Choice::of(&*rule, Self::Registered(rule)));
+        SCHEDULES.into_iter().chain(registered).collect()
+    }
+
     /// The learning rate of step number `step`, counted from 0, in a run with learning rate `base`.
     pub fn rate(&self, base: f32, step: u64, length: Length, plateau: &Plateau) -> f32 {
         let steps = (length.steps_per_epoch * length.epochs).max(1) as f64;
@@ -191,6 +250,7 @@ impl Schedule {
                 }
             }
             Self::ReduceOnPlateau { .. } => f64::from(plateau.rate.unwrap_or(base)),
+            Self::Registered(rule) => highest * rule.fraction(step, length),
         };
         rate as f32
     }
@@ -236,7 +296,7 @@ impl Schedule {
         let share = |name, value: f64| ((0.0..=1.0).contains(&value), name, value, "in [0, 1]");
         let fall = |value: f64| (value > 0.0 && value < 1.0, "factor", value, "in (0, 1)");
         let checks = match *self {
-            Self::Constant {} => vec![],
+            Self::Constant {} | Self::Registered(_) => vec![],
             Self::Step { every, factor } => {
                 vec![
                     (every > 0, "every", every as f64, "at least 1"),
@@ -370,6 +430,77 @@ mod tests {
         for choice in SCHEDULES {
             assert_eq!(of(&choice.value), choice.name);
             assert!(covered.contains(&of(&choice.value)), "{}", choice.name);
+        }
+    }
+
+    struct Halves;
+
+    impl Named for Halves {
+        fn name(&self) -> &'static str {
+            "halves"
+        }
+
+        fn about(&self) -> &'static str {
+            "half the learning rate from the middle on"
+        }
+
+        fn source(&self) -> &'static str {
+            "-"
+        }
+    }
+
+    impl LearningRateRule for Halves {
+        fn fraction(&self, step: u64, length: Length) -> f64 {
+            let steps = (length.steps_per_epoch * length.epochs) as u64;
+            if 2 * step < steps { 1.0 } else { 0.5 }
+        }
+    }
+
+    #[test]
+    fn a_registered_schedule_is_one_like_ours() {
+        assert!("halves".parse::<Schedule>().is_err());
+        register(&Halves).unwrap();
+        let halves: Schedule = "halves".parse().unwrap();
+        assert_eq!(
+            serde_json::to_string(&halves).unwrap(),
+            r#"{"name":"halves"}"#
+        );
+        let back = |json: &str| serde_json::from_str::<Schedule>(json);
+        assert_eq!(back(r#"{"name":"halves"}"#).unwrap(), halves);
+        let unknown = back(r#"{"name":"halves","end":0}"#).unwrap_err();
+        assert!(unknown.to_string().contains("`end`"), "{unknown}");
+        let length = Length {
+            steps_per_epoch: 2,
+            epochs: 2,
+        };
+        let rate = |step| halves.rate(0.5, step, length, &Plateau::default());
+        assert_eq!([0, 1, 2, 3].map(rate), [0.5, 0.5, 0.25, 0.25]);
+        assert!("linear".parse::<Schedule>().unwrap_err().contains("halves"));
+        assert!(register(&Halves).is_err());
+    }
+
+    #[test]
+    fn the_json_form_of_ours_is_what_it_always_was_since_run_ids_hash_it() {
+        let step: Schedule = "step:every=3".parse().unwrap();
+        let json = serde_json::to_string(&step).unwrap();
+        assert_eq!(json, r#"{"name":"step","every":3,"factor":0.1}"#);
+        let constant = serde_json::to_string(&Schedule::default()).unwrap();
+        assert_eq!(constant, r#"{"name":"constant"}"#);
+        for (json, part) in [
+            (
+                r#"{"name":"step","often":3}"#,
+                "unknown field `often`, expected `every` or `factor`",
+            ),
+            (
+                r#"{"name":"steps"}"#,
+                "unknown variant `steps`, expected one of `constant`",
+            ),
+            (r#"{"every":3}"#, "missing field `name`"),
+        ] {
+            let problem = serde_json::from_str::<Schedule>(json)
+                .unwrap_err()
+                .to_string();
+            assert!(problem.contains(part), "{json}: {problem}");
         }
     }
 

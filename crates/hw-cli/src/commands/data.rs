@@ -92,7 +92,7 @@ fn list(args: &ListArgs, common: &Common) -> Result<List> {
 fn line(id: &DatasetId, dirs: &DataDirs) -> Line {
     let mut line = Line {
         name: id.to_string(),
-        about: about(id),
+        about: id.about(),
         classes: id.classes().map_or(0, |classes| classes.len()),
         synthetic: id.is_synthetic(),
         train: None,
@@ -118,15 +118,6 @@ fn line(id: &DatasetId, dirs: &DataDirs) -> Line {
         Err(error) => line.problem = Some(error.to_string()),
     }
     line
-}
-
-fn about(id: &DatasetId) -> &'static str {
-    match id {
-        DatasetId::Folder(_) => "a folder of images",
-        _ => id
-            .entry()
-            .map_or("synthetic handwriting", |entry| entry.about),
-    }
 }
 
 /// One data set.
@@ -230,7 +221,7 @@ fn info(args: &InfoArgs, common: &Common) -> Result<Info> {
     let entry = id.entry();
     Ok(Info {
         name: id.to_string(),
-        about: about(id),
+        about: id.about(),
         synthetic: id.is_synthetic(),
         licence: entry.map(|entry| entry.licence),
         sources: entry.map_or(&[], |entry| entry.sources),

@@ -27,8 +27,8 @@ mod warp;
 use crate::DataError;
 use crate::preprocess::Draw;
 use field::Field;
-use hw_core::Rng;
-use serde::{Deserialize, Serialize};
+use hw_core::{Member, Named, RegisterError, Registry, Rng};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use std::fmt;
 use std::str::FromStr;
 use warp::{Affine, Canvas};
@@ -59,6 +59,50 @@ pub struct Augment {
     /// How a value between pixels is made.
     #[serde(skip_serializing_if = "Interpolation::is_linear")]
     pub interpolation: Interpolation,
+    /// One that another crate has [registered](register), done last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registered: Option<Registered>,
+}
+
+/// A way to change images of another crate.
+pub trait Augmentation: Named + Sync {
+    /// The largest amount that makes sense; 0 is the smallest, and changes nothing.
+    fn most(&self) -> f32;
+
+    /// Changes an image in place, `amount` strongly: pixels on the 0..=1 scale, `shape` their
+    /// `[channels, height, width]`. All that is random comes from `rng`, which is the image's own.
+    fn apply(&self, image: &mut [f32], shape: [usize; 3], amount: f32, rng: &mut Rng);
+}
+
+/// An [`Augmentation`] of another crate and how much of it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Registered {
+    /// Which.
+    #[serde(rename = "name", deserialize_with = "by_name")]
+    pub augmentation: Member<dyn Augmentation>,
+    /// How much, as the augmentation counts it.
+    pub amount: f32,
+}
+
+static REGISTERED: Registry<dyn Augmentation> = Registry::new("augmentation", |name| {
+    Augment::names().any(|own| own == name)
+});
+
+/// Adds a way to change images to those that are found by name. To be called when the program starts.
+///
+/// # Errors
+/// [`RegisterError`] when the name is taken or cannot be written on a command line.
+pub fn register(augmentation: &'static dyn Augmentation) -> Result<(), RegisterError> {
+    REGISTERED.add(augmentation)
+}
+
+fn by_name<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Member<dyn Augmentation>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let unknown = || de::Error::custom(format!("unknown augmentation \"{name}\""));
+    REGISTERED.find(&name).ok_or_else(unknown)
 }
 
 /// How the value between pixels is made when an image is moved, turned or bent.
@@ -105,6 +149,7 @@ impl Default for Augment {
             erase: 0.0,
             erase_area: 0.2,
             interpolation: Interpolation::Linear,
+            registered: None,
         }
     }
 }
@@ -182,13 +227,20 @@ impl Augment {
         }
     }
 
-    /// The names that [`str::parse`] understands, for messages and help.
+    /// Ours of the names that [`str::parse`] understands, for messages and help.
     pub fn names() -> impl Iterator<Item = &'static str> {
         let knobs = KNOBS.iter().map(|knob| knob.name);
         knobs.chain([INTERPOLATION])
     }
 
-    /// The changes that can be asked for.
+    /// The changes that can be asked for: ours, then those registered.
+    pub fn changes() -> Vec<Change> {
+        let registered = REGISTERED.all().into_iter();
+        let registered = registered.map(|own| Change::new(own.name(), own.about(), own.source()));
+        Self::CHANGES.into_iter().chain(registered).collect()
+    }
+
+    /// Our changes.
     pub const CHANGES: [Change; 7] = [
         Change::new(
             "shift",
@@ -232,7 +284,11 @@ impl Augment {
     /// The value of a field by the name it has on the command line.
     pub fn get(&self, name: &str) -> Option<f32> {
         let knob = KNOBS.iter().find(|knob| knob.name == name);
+        let registered = self
+            .registered
+            .filter(|own| own.augmentation.name() == name);
         knob.map(|knob| (knob.get)(self))
+            .or(registered.map(|own| own.amount))
     }
 
     /// Whether images stay as they are.
@@ -244,9 +300,11 @@ impl Augment {
             shear,
             elastic,
             erase,
+            registered,
             ..
         } = *self;
-        [shift, rotate, scale, shear, elastic, erase] == [0.0; 6]
+        let amount = registered.map_or(0.0, |own| own.amount);
+        [shift, rotate, scale, shear, elastic, erase, amount] == [0.0; 7]
     }
 
     /// Checks every number.
@@ -262,6 +320,13 @@ impl Augment {
                     format!("augment {}", knob.name),
                     problem,
                 ));
+            }
+        }
+        if let Some(own) = &self.registered {
+            let (name, most) = (own.augmentation.name(), own.augmentation.most());
+            if !(0.0..=most).contains(&own.amount) {
+                let problem = format!("must be in 0..={most}, not {}", own.amount);
+                return Err(DataError::invalid(format!("augment {name}"), problem));
             }
         }
         if self.elastic > 0.0 && self.sigma < 0.5 {
@@ -283,6 +348,9 @@ impl fmt::Display for Augment {
             .collect();
         if self.interpolation != plain.interpolation {
             words.push(format!("{INTERPOLATION}={}", self.interpolation));
+        }
+        if let Some(own) = &self.registered {
+            words.push(format!("{}={}", own.augmentation.name(), own.amount));
         }
         match words.is_empty() {
             true => f.write_str("none"),
@@ -323,21 +391,38 @@ impl Augment {
             self.interpolation = *interpolation;
             return Ok(());
         }
-        let named = |knob: &&Knob| knob.name == name || knob.name.replace('_', "-") == name;
-        let knob = KNOBS.iter().find(named).ok_or_else(|| misspelt(name))?;
         let number = value.parse::<f32>().map_err(|_| {
             DataError::invalid(
                 format!("augment {name}"),
                 format!("\"{value}\" is no number"),
             )
-        })?;
-        (knob.set)(self, number);
-        Ok(())
+        });
+        let named = |knob: &&Knob| knob.name == name || knob.name.replace('_', "-") == name;
+        if let Some(knob) = KNOBS.iter().find(named) {
+            (knob.set)(self, number?);
+            return Ok(());
+        }
+        let augmentation = REGISTERED.find(name).ok_or_else(|| misspelt(name))?;
+        let amount = number?;
+        let one = self.registered.replace(Registered {
+            augmentation,
+            amount,
+        });
+        match one.filter(|one| one.augmentation != augmentation) {
+            None => Ok(()),
+            Some(one) => {
+                let problem = format!("cannot go with {}: one at most", one.augmentation.name());
+                Err(DataError::invalid(format!("augment {name}"), problem))
+            }
+        }
     }
 }
 
 fn misspelt(word: &str) -> DataError {
-    let names: Vec<String> = Augment::names().map(|name| format!("{name}=X")).collect();
+    let registered = REGISTERED.all();
+    let registered = registered.iter().map(|own| own.name());
+    let names = Augment::names().chain(registered);
+    let names: Vec<String> = names.map(|name| format!("{name}=X")).collect();
     let problem = format!(
         "does not know \"{word}\"; expected standard, none, or any of {}",
         names.join(",")
@@ -394,6 +479,10 @@ impl Augmenter {
         }
         if self.augment.erase > 0.0 && rng.uniform() < self.augment.erase {
             self.erase(&mut rng, out);
+        }
+        if let Some(own) = &self.augment.registered {
+            own.augmentation
+                .apply(out, self.shape, own.amount, &mut rng);
         }
     }
 

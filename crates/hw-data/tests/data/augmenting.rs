@@ -61,6 +61,7 @@ fn any_augment() -> impl Strategy<Value = Augment> {
                 true => Interpolation::Cubic,
                 false => Interpolation::Linear,
             },
+            registered: None,
         },
     )
 }

@@ -4,7 +4,8 @@
 use super::math::{exp, exp_m1, normal_cdf, normal_density, sigmoid, tanh};
 use super::parallel::for_each_chunk;
 use super::simd::vectorised;
-use crate::activation::Activation;
+use crate::activation::{Activation, ActivationFunction};
+use hw_core::Member;
 
 /// `alpha` of SELU (Klambauer et al. 2017, equation 14).
 pub const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
@@ -92,6 +93,10 @@ macro_rules! with_unary {
                 let $f = Gelu;
                 $run
             }
+            Activation::Registered(function) => {
+                let $f = Registered(function);
+                $run
+            }
             Activation::Softmax | Activation::Identity => $otherwise,
         }
     };
@@ -143,6 +148,21 @@ impl Unary for Relu {
     #[inline(always)]
     fn gradient(self, x: f32, _: f32, dy: f32) -> f32 {
         if x <= 0.0 { 0.0 } else { dy }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Registered(Member<dyn ActivationFunction>);
+
+impl Unary for Registered {
+    #[inline(always)]
+    fn value(self, x: f32) -> f32 {
+        self.0.value(f64::from(x)) as f32
+    }
+
+    #[inline(always)]
+    fn gradient(self, x: f32, _: f32, dy: f32) -> f32 {
+        dy * self.0.derivative(f64::from(x)) as f32
     }
 }
 

@@ -1,10 +1,12 @@
 //! Activation functions.
 
 use super::{channels, loss};
-use crate::activation::Activation;
+use crate::activation::{Activation, ActivationFunction};
 use crate::cpu::activation::{SELU_ALPHA, SELU_SCALE};
 use crate::error::Result;
-use candle_core::{Result as TensorResult, Tensor};
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp1, Layout, Result as TensorResult, Shape, Tensor};
+use hw_core::Member;
 
 /// Applies `activation`; the result is shaped as `x`. Only [`Activation::Softmax`] needs a
 /// particular shape (`[n, c]` or `[n, c, h, w]`).
@@ -31,6 +33,10 @@ pub fn activate(x: &Tensor, activation: &Activation) -> Result<Tensor> {
             channels("softmax", x)?;
             loss::softmax_over_channels(x)
         }
+        Activation::Registered(function) => x.contiguous()?.apply_op1(Registered {
+            function,
+            evaluate: |function, x| function.value(x),
+        }),
     };
     Ok(y?)
 }
@@ -51,4 +57,40 @@ fn exponential_side(x: &Tensor, alpha: f64) -> TensorResult<Tensor> {
     // (candle's `minimum` would halve the gradient at 0.)
     let negative = x.le(0f64)?.where_cond(x, &x.zeros_like()?)?;
     (negative.exp()? - 1.0)? * alpha
+}
+
+/// A function of another crate, or its derivative, on the CPU.
+struct Registered {
+    function: Member<dyn ActivationFunction>,
+    evaluate: fn(&dyn ActivationFunction, f64) -> f64,
+}
+
+impl CustomOp1 for Registered {
+    fn name(&self) -> &'static str {
+        self.function.name()
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, l: &Layout) -> TensorResult<(CpuStorage, Shape)> {
+        let Some((start, end)) = l.contiguous_offsets() else {
+            candle_core::bail!("{}: the input is not contiguous", self.name())
+        };
+        let f = |x: f64| (self.evaluate)(&*self.function, x);
+        let y = match x {
+            CpuStorage::F32(x) => {
+                let y = x[start..end].iter().map(|x| f(f64::from(*x)) as f32);
+                CpuStorage::F32(y.collect())
+            }
+            CpuStorage::F64(x) => CpuStorage::F64(x[start..end].iter().map(|x| f(*x)).collect()),
+            other => candle_core::bail!("{}: no {:?}", self.name(), other.dtype()),
+        };
+        Ok((y, l.shape().clone()))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> TensorResult<Option<Tensor>> {
+        let slope = x.apply_op1_no_bwd(&Self {
+            function: self.function,
+            evaluate: |function, x| function.derivative(x),
+        })?;
+        Ok(Some((grad * slope)?))
+    }
 }

@@ -2,9 +2,9 @@
 //! executors make of them, and how far the two are apart.
 
 use candle_core::{DType, Device, Tensor};
-use hw_models::plan::{TrainPlan, cross_entropy};
+use hw_models::plan::TrainPlan;
 use hw_models::weights::{Contents, StoredTensor};
-use hw_models::{Mode, ModelSpec, Network, zoo};
+use hw_models::{Executor, Mode, ModelSpec, Network, cross_entropy, zoo};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -81,41 +81,33 @@ impl Golden {
     }
 
     /// What the plan makes of the network; `None` where it has a layer that plans do not know.
-    pub(crate) fn by_plan(&self, case: &Case) -> Result<Option<Outcome>> {
-        let network = case.network()?;
-        let Some(mut plan) = TrainPlan::new(network.resolved(), case.batch) else {
-            return Ok(None);
-        };
-        plan.load(&network)?;
+    pub(crate) fn by_plan(&self, case: &Case) -> Result<Outcome> {
+        let network = case.network(DType::F32)?;
+        let graph = network.graph();
+        let mut plan = TrainPlan::with_tensors(graph, &network.tensors()?, case.batch);
         let (images, labels) = (case.images(), case.labels());
         let mut velocity = vec![0.0; plan.len()];
         let mut losses = Vec::new();
         for _ in 0..self.steps {
-            let result = plan.step(&images, &labels, 0, &cross_entropy);
+            let result = plan.step(&images, &labels, 0, &cross_entropy)?;
             losses.push(f64::from(result.loss));
             let (weights, gradients) = plan.update();
-            let rate = case.rate;
-            hw_kernels::optim::momentum(
-                weights,
-                &mut velocity,
-                gradients,
-                rate,
-                self.momentum,
-                false,
-            );
+            for ((w, v), g) in weights.iter_mut().zip(&mut velocity).zip(gradients) {
+                *v = self.momentum * *v + g;
+                *w -= case.rate * *v;
+            }
         }
-        let moving = plan
-            .moving()
-            .map(|(name, values)| (name.to_string(), values.to_vec()));
-        let tensors = plan.unpack(plan.weights()).into_iter().chain(moving);
+        let tensors = plan.tensors(plan.weights(), plan.buffers());
+        let named = graph.parameters.iter().zip(tensors.parameters);
+        let named = named.chain(graph.buffers.iter().zip(tensors.buffers));
         let numbers = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
-        let tensors = tensors.map(|(name, values)| (name, numbers(values)));
-        Ok(Some(case.outcome(losses, tensors)))
+        let named = named.map(|(tensor, values)| (tensor.name.clone(), numbers(values)));
+        Ok(case.outcome(losses, named))
     }
 
     /// What the reference makes of the network.
     pub(crate) fn by_reference(&self, case: &Case, precision: DType) -> Result<Outcome> {
-        let network = case.network()?;
+        let network = case.network(precision)?;
         let [c, h, w] = case.input;
         let images = Tensor::from_vec(case.images(), (case.batch, c, h, w), &Device::Cpu)?;
         let images = images.to_dtype(precision)?;

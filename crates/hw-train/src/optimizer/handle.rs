@@ -3,6 +3,7 @@
 use super::rule::{Constant, Step, UpdateRule};
 use super::{BUILT_IN, REGISTERED};
 use crate::error::{Result, TrainError};
+use hw_core::Named;
 use hw_kernels::pieces;
 use serde::ser::Error;
 use serde_json::{Map, Value};
@@ -116,14 +117,13 @@ impl Optimizer {
 
     /// Every rule with its default constants: ours, then those registered.
     pub fn all() -> Vec<Self> {
-        let registered = REGISTERED.all().into_iter();
-        BUILT_IN.iter().chain(registered).cloned().collect()
+        let registered = REGISTERED.all().into_iter().map(|rule| (*rule).clone());
+        BUILT_IN.iter().cloned().chain(registered).collect()
     }
 
     /// The rule of that name with its default constants.
     pub(super) fn find(name: &str) -> Option<Self> {
-        let built_in = BUILT_IN.iter().find(|rule| rule.name() == name);
-        built_in.or_else(|| REGISTERED.find(name)).cloned()
+        Self::all().into_iter().find(|rule| rule.name() == name)
     }
 
     /// The name used on the command line and in config files.
@@ -271,6 +271,20 @@ impl Optimizer {
             Some((name, _)) => Err(format!("its constants do not list '{name}'")),
             None => Ok(()),
         }
+    }
+}
+
+impl Named for Optimizer {
+    fn name(&self) -> &'static str {
+        self.name()
+    }
+
+    fn about(&self) -> &'static str {
+        self.about()
+    }
+
+    fn source(&self) -> &'static str {
+        self.source()
     }
 }
 

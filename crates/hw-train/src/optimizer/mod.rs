@@ -55,5 +55,5 @@ pub fn register<const SLOTS: usize, R: UpdateRule<SLOTS>>(rule: R) -> Result<(),
     let rule = Optimizer::new(rule);
     rule.probe()
         .map_err(|problem| REGISTERED.unfit(rule.name(), problem))?;
-    REGISTERED.add(rule.name(), Box::leak(Box::new(rule)))
+    REGISTERED.add(Box::leak(Box::new(rule)))
 }

@@ -1,7 +1,6 @@
 //! The learning-rate range test on a real network.
 
 use crate::support::{config, experiment};
-use candle_core::Device;
 use hw_core::CancelToken;
 use hw_train::TrainConfig;
 use hw_train::range_test::Range;
@@ -20,7 +19,7 @@ fn a_range_test_learns_breaks_down_and_repeats_to_the_bit() {
     let run = || {
         let mut seen = 0;
         let cancel = CancelToken::new();
-        let curve = experiment.range_test(range, &Device::Cpu, &cancel, &mut |step| seen = step);
+        let curve = experiment.range_test(range, &cancel, &mut |step| seen = step);
         (curve.unwrap(), seen)
     };
     let (curve, seen) = run();

@@ -271,7 +271,10 @@ fn trained(
     }
     let best = hw_train::checkpoint::open(&folder, &Device::Cpu)?;
     let network = &best.network;
-    Ok(Some(hw_models::ink::net(network.graph(), network.tensors()?)?))
+    Ok(Some(hw_models::ink::net(
+        network.graph(),
+        network.tensors()?,
+    )?))
 }
 
 fn scaled(images: usize, scale: f64) -> usize {

@@ -38,9 +38,9 @@ pub mod reference;
 pub use activation::Activation;
 pub use error::{KernelError, Result};
 pub use geometry::{Conv2dConfig, Padding, Pool2dConfig, Windows};
+pub use optim::pieces;
 pub use reference::{
     BatchStats, LossTerms, activate, apply_mask, avg_pool2d, batch_norm_eval, batch_norm_train,
     channel_scale_shift, conv2d, dropout, dropout_mask, global_avg_pool, linear, log_softmax,
     max_pool2d, rbf, softmax, softmax_cross_entropy, softmax_loss,
 };
-pub use optim::pieces;

@@ -83,7 +83,7 @@ impl Network {
     pub fn with_dtype(spec: &ModelSpec, seed: u64, device: &Device, dtype: DType) -> Result<Self> {
         let graph = spec.lower()?;
         let tensors = Tensors::initial(&graph, seed);
-        Self::build(graph, &tensors, device, dtype)
+        Self::with_tensors(graph, &tensors, device, dtype)
     }
 
     /// A network with these tensors.
@@ -91,10 +91,19 @@ impl Network {
     /// # Errors
     /// [`crate::ModelError::Tensor`] when a tensor has not as many numbers as the graph says.
     pub fn from_tensors(graph: Graph, tensors: &Tensors, device: &Device) -> Result<Self> {
-        Self::build(graph, tensors, device, DType::F32)
+        Self::with_tensors(graph, tensors, device, DType::F32)
     }
 
-    fn build(graph: Graph, tensors: &Tensors, device: &Device, dtype: DType) -> Result<Self> {
+    /// [`Self::from_tensors`] in another type of floats.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_tensors(
+        graph: Graph,
+        tensors: &Tensors,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Self> {
         let make = |list: &[Parameter], values: &[Vec<f32>]| -> Result<Vec<(String, Var)>> {
             let pairs = list.iter().zip(values);
             pairs
@@ -126,7 +135,7 @@ impl Network {
     /// # Errors
     /// [`crate::ModelError::Tensor`] when a tensor cannot be read.
     pub fn copy(&self) -> Result<Self> {
-        Self::build(
+        Self::with_tensors(
             self.graph.clone(),
             &self.tensors()?,
             &self.device,

@@ -3,8 +3,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use hw_models::plan::TrainPlan;
-use hw_models::weights::{Contents, StoredTensor};
-use hw_models::{Executor, Mode, ModelSpec, Network, cross_entropy, zoo};
+use hw_models::{Executor, Mode, ModelSpec, Network, Tensors, cross_entropy, zoo};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -149,27 +148,19 @@ impl Case {
     }
 
     /// The network as it starts.
-    fn network(&self) -> Result<Network> {
-        let spec = self.spec()?;
-        let mut contents = Contents::default();
-        contents
-            .metadata
-            .insert("model".into(), serde_json::to_value(&spec)?);
-        let fresh = Network::new(&spec, 0, &Device::Cpu)?.contents()?;
-        for (name, StoredTensor { shape, values }) in fresh.tensors {
-            let values = if is_fixed(&name) {
-                values
-            } else {
-                start(&name, &shape, self.gain)
-            };
-            contents
-                .tensors
-                .insert(name, StoredTensor { shape, values });
+    fn network(&self, precision: DType) -> Result<Network> {
+        let graph = self.spec()?.lower()?;
+        let mut tensors = Tensors::initial(&graph, 0);
+        let all = graph.parameters.iter().zip(&mut tensors.parameters);
+        let all = all.chain(graph.buffers.iter().zip(&mut tensors.buffers));
+        for (tensor, values) in all.filter(|(tensor, _)| !is_fixed(&tensor.name)) {
+            *values = start(&tensor.name, &tensor.shape, self.gain);
         }
-        Ok(Network::from_contents(
-            self.name.as_ref(),
-            &contents,
+        Ok(Network::with_tensors(
+            graph,
+            &tensors,
             &Device::Cpu,
+            precision,
         )?)
     }
 
@@ -191,11 +182,10 @@ impl Case {
         losses: Vec<f64>,
         tensors: impl IntoIterator<Item = (String, Vec<f64>)>,
     ) -> Outcome {
-        let shapes = self.spec().and_then(|spec| Ok(spec.resolve()?));
-        let shapes: BTreeMap<String, Vec<usize>> = shapes
+        let graph = self.spec().and_then(|spec| Ok(spec.lower()?));
+        let shapes: BTreeMap<String, Vec<usize>> = graph
             .iter()
-            .flat_map(|model| model.flat())
-            .flat_map(|layer| layer.parameters.iter().chain(&layer.buffers))
+            .flat_map(|graph| graph.parameters.iter().chain(&graph.buffers))
             .map(|tensor| (tensor.name.clone(), tensor.shape.clone()))
             .collect();
         let trained = tensors.into_iter().filter(|(name, _)| !is_fixed(name));

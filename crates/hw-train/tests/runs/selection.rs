@@ -4,8 +4,8 @@ use crate::support::{complete, config, digits, experiment, go_until, resume};
 use candle_core::{Device, Tensor};
 use hw_data::{Loader, LoaderConfig, SplitIndices};
 use hw_models::plan::TrainPlan;
-use hw_models::{Executor, Frozen};
 use hw_models::weights::{self, STATE_PREFIX};
+use hw_models::{Executor, Frozen};
 use hw_train::checkpoint::{self, BEST, LAST};
 use hw_train::{
     BatchNormStatistics, EarlyStopping, EpochRecord, Event, Experiment, Monitor, Plateau, Score,

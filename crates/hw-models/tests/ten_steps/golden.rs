@@ -15,7 +15,6 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// Steps of gradient descent with momentum on one batch, of several networks.
 #[derive(Deserialize)]
 pub(crate) struct Golden {
-    pub(crate) library: String,
     pub(crate) steps: usize,
     momentum: f32,
     pub(crate) networks: Vec<Case>,
@@ -69,7 +68,7 @@ pub(crate) struct Deviation {
 
 /// A tensor that moved by less than this share of its norm is measured by that share: a bias before batch
 /// normalization has no gradient, and what is added to it is rounding.
-const LEAST_CHANGE: f64 = 1e-3;
+pub(crate) const LEAST_CHANGE_F32: f64 = 1e-3;
 
 impl Golden {
     /// Reads `fixtures/models/ten_steps.json`; `package` is the folder of any package of the workspace but its root.
@@ -251,7 +250,7 @@ impl Kept {
 
 impl Outcome {
     /// How far this is from what another library makes of the same network; infinitely where tensors are missing.
-    pub(crate) fn deviation(&self, theirs: &Self) -> Deviation {
+    pub(crate) fn deviation(&self, theirs: &Self, least_change: f64) -> Deviation {
         let mut worst = Deviation::default();
         for (ours, theirs) in self.losses.iter().zip(&theirs.losses) {
             worst.losses = worst.losses.max((ours - theirs).abs() / theirs.abs());
@@ -268,7 +267,7 @@ impl Outcome {
             let values =
                 spread(&ours.values, &theirs.values) / spread(&theirs.values, &[0.0; VALUES]);
             note(&mut worst.weights, (off / theirs.norm).max(values), name);
-            let change = theirs.change.max(LEAST_CHANGE * theirs.norm);
+            let change = theirs.change.max(least_change * theirs.norm);
             note(&mut worst.learned, off / change, name);
         }
         worst

@@ -1,4 +1,5 @@
 //! Ten training steps of every network of the catalogue, against PyTorch's.
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 mod golden;
 

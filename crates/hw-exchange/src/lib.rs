@@ -231,21 +231,9 @@ fn own_tensors(contents: &Contents, spec: &ModelSpec) -> Result<Tensors, Exchang
         }
     }
     let graph = spec.lower()?;
-    for node in &graph.nodes {
-        if let Op::Conv {
-            connections: Some(table),
-            windows,
-            weight,
-            ..
-        } = &node.op
-            && let Some(weight) = tensors.get_mut(&graph.parameters[*weight].name)
-        {
-            let (maps, area) = (weight.shape[1], windows.kernel_size());
-            for (index, field) in weight.values.chunks_exact_mut(area).enumerate() {
-                if !table[index / maps].contains(&(index % maps)) {
-                    field.fill(0.0);
-                }
-            }
+    for (index, parameter) in graph.parameters.iter().enumerate() {
+        if let Some(tensor) = tensors.get_mut(&parameter.name) {
+            graph.drop_unconnected(index, &mut tensor.values);
         }
     }
     Ok(tensors)

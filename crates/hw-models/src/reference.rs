@@ -60,8 +60,12 @@ impl Tensors {
             let values = list.iter().map(|t| initial_values(&graph.spec, seed, t));
             values.collect()
         };
+        let mut parameters = all(&graph.parameters);
+        for (index, values) in parameters.iter_mut().enumerate() {
+            graph.drop_unconnected(index, values);
+        }
         Self {
-            parameters: all(&graph.parameters),
+            parameters,
             buffers: all(&graph.buffers),
         }
     }

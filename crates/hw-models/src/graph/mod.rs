@@ -342,6 +342,28 @@ impl Graph {
         graph
     }
 
+    /// Sets to 0 those `values` of a parameter that take no part: weights of a partly connected convolution
+    /// between channels that it does not connect.
+    pub fn drop_unconnected(&self, parameter: ParameterId, values: &mut [f32]) {
+        let mut tables = self.nodes.iter().filter_map(|node| match &node.op {
+            Op::Conv {
+                weight,
+                connections: Some(table),
+                ..
+            } if *weight == parameter => Some(table),
+            _ => None,
+        });
+        if let Some(table) = tables.next() {
+            let shape = &self.parameters[parameter].shape;
+            let (channels, area) = (shape[1], shape[2] * shape[3]);
+            for (index, field) in values.chunks_exact_mut(area).enumerate() {
+                if !table[index / channels].contains(&(index % channels)) {
+                    field.fill(0.0);
+                }
+            }
+        }
+    }
+
     /// Every layer in order, branches after the layer that has them.
     pub fn flat(&self) -> Vec<&LoweredLayer> {
         fn walk<'a>(layers: &'a [LoweredLayer], all: &mut Vec<&'a LoweredLayer>) {

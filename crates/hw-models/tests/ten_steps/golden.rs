@@ -14,7 +14,6 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// Steps of gradient descent with momentum on one batch, of several networks.
 #[derive(Deserialize)]
 pub(crate) struct Golden {
-    pub(crate) library: String,
     pub(crate) steps: usize,
     momentum: f32,
     pub(crate) networks: Vec<Case>,
@@ -68,7 +67,9 @@ pub(crate) struct Deviation {
 
 /// A tensor that moved by less than this share of its norm is measured by that share: a bias before batch
 /// normalization has no gradient, and what is added to it is rounding.
-const LEAST_CHANGE: f64 = 1e-3;
+pub(crate) const LEAST_CHANGE_F32: f64 = 1e-3;
+/// The same in f64.
+pub(crate) const LEAST_CHANGE_F64: f64 = 1e-6;
 
 impl Golden {
     /// Reads `fixtures/models/ten_steps.json`; `package` is the folder of any package of the workspace but its root.
@@ -156,6 +157,9 @@ impl Case {
         for (tensor, values) in all.filter(|(tensor, _)| !is_fixed(&tensor.name)) {
             *values = start(&tensor.name, &tensor.shape, self.gain);
         }
+        for (index, values) in tensors.parameters.iter_mut().enumerate() {
+            graph.drop_unconnected(index, values);
+        }
         Ok(Network::with_tensors(
             graph,
             &tensors,
@@ -182,15 +186,17 @@ impl Case {
         losses: Vec<f64>,
         tensors: impl IntoIterator<Item = (String, Vec<f64>)>,
     ) -> Outcome {
-        let graph = self.spec().and_then(|spec| Ok(spec.lower()?));
-        let shapes: BTreeMap<String, Vec<usize>> = graph
-            .iter()
-            .flat_map(|graph| graph.parameters.iter().chain(&graph.buffers))
-            .map(|tensor| (tensor.name.clone(), tensor.shape.clone()))
+        let network = self.network(DType::F32).expect("it was built before");
+        let tensors_before = network.tensors().expect("they are on the CPU");
+        let graph = network.graph();
+        let before = graph.parameters.iter().zip(tensors_before.parameters);
+        let before = before.chain(graph.buffers.iter().zip(tensors_before.buffers));
+        let before: BTreeMap<&str, Vec<f32>> = before
+            .map(|(tensor, values)| (tensor.name.as_str(), values))
             .collect();
         let trained = tensors.into_iter().filter(|(name, _)| !is_fixed(name));
         let kept = trained.map(|(name, values)| {
-            let kept = Kept::of(&name, &values, &start(&name, &shapes[&name], self.gain));
+            let kept = Kept::of(&name, &values, &before[name.as_str()]);
             (name, kept)
         });
         Outcome {
@@ -233,7 +239,7 @@ impl Kept {
 
 impl Outcome {
     /// How far this is from what another library makes of the same network; infinitely where tensors are missing.
-    pub(crate) fn deviation(&self, theirs: &Self) -> Deviation {
+    pub(crate) fn deviation(&self, theirs: &Self, least_change: f64) -> Deviation {
         let mut worst = Deviation::default();
         for (ours, theirs) in self.losses.iter().zip(&theirs.losses) {
             worst.losses = worst.losses.max((ours - theirs).abs() / theirs.abs());
@@ -250,7 +256,7 @@ impl Outcome {
             let values =
                 spread(&ours.values, &theirs.values) / spread(&theirs.values, &[0.0; VALUES]);
             note(&mut worst.weights, (off / theirs.norm).max(values), name);
-            let change = theirs.change.max(LEAST_CHANGE * theirs.norm);
+            let change = theirs.change.max(least_change * theirs.norm);
             note(&mut worst.learned, off / change, name);
         }
         worst

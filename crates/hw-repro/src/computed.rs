@@ -61,10 +61,11 @@ pub(crate) fn computed_by<'a>(results: impl IntoIterator<Item = &'a JobResult>) 
 
 /// What is said in front of a report whose results are not all of this program's computation.
 pub(crate) fn notice(all: &[ComputedBy]) -> Option<Notice> {
-    let versions: BTreeSet<String> = all.iter().map(|by| by.computation.to_string()).collect();
-    let older = all
+    let versions: BTreeSet<String> = all
         .iter()
-        .any(|by| by.computation.version != Computation::VERSION);
+        .map(|by| by.computation.named().to_string())
+        .collect();
+    let older = all.iter().any(|by| !by.computation.is_current());
     let now = Computation::VERSION;
     let text = match (versions.len(), older) {
         (0 | 1, false) => return None,

@@ -7,7 +7,6 @@ use super::error::ReproError;
 use super::jobs::Job;
 use super::options::Options;
 use anyhow::{Context, Result};
-use hw_models::DeviceChoice;
 use hw_train::{Computation, TrainConfig};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -81,7 +80,7 @@ impl Plan {
         Self {
             asked,
             runs: hw_core::files::sha256_hex(&all),
-            computation: Computation::by(DeviceChoice::Cpu),
+            computation: Computation::of(&TrainConfig::default()),
         }
     }
 }

@@ -97,7 +97,7 @@ impl Experiment {
             false => Some(loader(&train, split.validation, EVALUATION_BATCH, None)?),
         };
         let data = DataStamp::of(&train);
-        let computation = Computation::on(&device);
+        let computation = Computation::of(&config);
         let stamp = Stamp {
             run: run_id(&config, &spec, &data, &computation),
             config: config.clone(),
@@ -130,7 +130,7 @@ impl Experiment {
         self.config.device = DeviceChoice::of(&device).kind();
         let stamp = &mut self.stamp;
         stamp.config = self.config.clone();
-        stamp.computation = Computation::on(&device);
+        stamp.computation = Computation::of(&self.config);
         stamp.run = run_id(&self.config, &self.spec, &stamp.data, &stamp.computation);
         self.device = device;
         self
@@ -346,7 +346,7 @@ mod tests {
             images: 20,
             sha256: "0".into(),
         };
-        let now = Computation::on(&Device::Cpu);
+        let now = Computation::of(&config);
         let id = |computation: &Computation| run_id(&config, &spec, &data, computation);
         for other in [
             Computation {

@@ -1,8 +1,9 @@
 //! With what, and on what machine, a number was made.
 
-use candle_core::Device;
+use crate::config::TrainConfig;
 use hw_data::Dataset;
-use hw_models::DeviceChoice;
+use hw_kernels::Activation;
+use hw_models::graph::{Node, Op};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -45,20 +46,47 @@ pub struct Computation {
 
 impl Computation {
     /// Raised whenever kernels, gradients, random streams or the order of sums change so that the same
-    /// configuration gives other bits. Version 1 stood in no id.
-    pub const VERSION: u32 = 2;
+    /// configuration gives other bits; only runs that a change touches get its number. Version 1 stood in no
+    /// id; version 3 is of [what plans learned](Self::of) when both executors came to read one graph.
+    pub const VERSION: u32 = 3;
+    /// The version of runs that no later change touched.
+    const UNTOUCHED: u32 = 2;
 
-    /// How this program computes on `device`.
-    pub fn on(device: &Device) -> Self {
-        Self::by(DeviceChoice::of(device))
+    /// How this program computes the run of `config`.
+    ///
+    /// Version 3 are networks that were trained on tensors before (trainable subsampling, partly connected
+    /// convolutions, radial basis functions, wavelets, transposed convolutions, concatenation, softmax inside),
+    /// and re-estimated statistics of batch normalization.
+    pub fn of(config: &TrainConfig) -> Self {
+        // What a layer is lowered to does not depend on the images' size.
+        let graph = config.model_spec([1, 32, 32], 10);
+        let graph = graph.and_then(|spec| Ok(spec.lower()?.fused()));
+        let touched = graph.is_ok_and(|graph| graph.nodes.iter().any(was_on_tensors));
+        let touched = touched || config.batch_norm_statistics.is_some();
+        let version = match touched {
+            true => Self::VERSION,
+            false => Self::UNTOUCHED,
+        };
+        Self {
+            version,
+            precision: "f32".into(),
+            device: config.device.kind_name().into(),
+        }
     }
 
-    /// How this program computes on a device of that kind.
-    pub fn by(device: DeviceChoice) -> Self {
-        Self {
-            version: Self::VERSION,
-            precision: "f32".into(),
-            device: device.kind_name().into(),
+    /// Whether this program computes like that, for the runs that have its version.
+    pub fn is_current(&self) -> bool {
+        (Self::UNTOUCHED..=Self::VERSION).contains(&self.version)
+    }
+
+    /// The same under the number that all current ones share, for texts.
+    pub fn named(&self) -> Self {
+        match self.is_current() {
+            true => Self {
+                version: Self::VERSION,
+                ..self.clone()
+            },
+            false => self.clone(),
         }
     }
 
@@ -66,8 +94,26 @@ impl Computation {
     pub fn first() -> Self {
         Self {
             version: 1,
-            ..Self::on(&Device::Cpu)
+            precision: "f32".into(),
+            device: "cpu".into(),
         }
+    }
+}
+
+/// Whether plans of version 2 did not know the operation.
+fn was_on_tensors(node: &Node) -> bool {
+    match &node.op {
+        Op::Conv { connections, .. } => connections.is_some(),
+        Op::Activation(function) => *function == Activation::Softmax,
+        Op::Pad { .. }
+        | Op::Affine { .. }
+        | Op::ChannelsFirst
+        | Op::Spread { .. }
+        | Op::Haar { .. }
+        | Op::Rbf { .. }
+        | Op::Concat
+        | Op::Custom { .. } => true,
+        _ => false,
     }
 }
 

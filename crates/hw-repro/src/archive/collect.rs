@@ -147,7 +147,7 @@ impl Collector<'_> {
         Ok(Record {
             run: self.data.run_id(&config)?,
             data: DataStamp::of(&train),
-            computation: Computation::by(config.device),
+            computation: Computation::of(&config),
             config,
             machine: Machine::current(),
             weights: None,

@@ -6,7 +6,7 @@ use super::record::{Record, from_bytes, to_bytes};
 use hw_core::FileError;
 use hw_core::files::{sha256_hex, write_whole};
 use hw_eval::looks::Look;
-use hw_train::{Computation, TrainConfig};
+use hw_train::TrainConfig;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
@@ -186,10 +186,7 @@ impl Index {
         }
         let rank = |run: &str| {
             let computation = &archive.records[run].computation;
-            (
-                computation.version == Computation::VERSION,
-                computation.clone(),
-            )
+            (computation.is_current(), computation.clone())
         };
         for run in archive.records.keys() {
             let name = &index.names[run];

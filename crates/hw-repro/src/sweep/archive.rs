@@ -71,7 +71,7 @@ fn record(
     };
     let (machine, computation) = match file {
         Some(file) => (file.machine, file.computation),
-        None => (Machine::current(), Computation::by(config.device)),
+        None => (Machine::current(), Computation::of(&config)),
     };
     Ok(Record {
         run,

@@ -137,7 +137,7 @@ impl Kept {
     /// A folder that cannot be listed.
     pub(crate) fn read(out: &Path) -> Result<Self> {
         let runs = survey(&[out.into()])?.runs.into_iter();
-        let now = |run: &Surveyed| Computation::by(run.config.device);
+        let now = |run: &Surveyed| Computation::of(&run.config);
         let same = runs.filter(|run| run.computation == now(run));
         Ok(Self(
             same.map(|run| (crate::crew::key(&run.config), Source::Folder(Box::new(run))))

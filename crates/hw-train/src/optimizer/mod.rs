@@ -10,6 +10,7 @@ pub mod adamax;
 pub mod adamw;
 mod forms;
 mod handle;
+pub mod lion;
 pub mod momentum;
 pub mod nadam;
 pub mod rmsprop;
@@ -36,6 +37,7 @@ static BUILT_IN: LazyLock<Vec<Optimizer>> = LazyLock::new(|| {
         Optimizer::new(adamw::Adamw::default()),
         Optimizer::new(adamax::Adamax::default()),
         Optimizer::new(nadam::Nadam::default()),
+        Optimizer::new(lion::Lion::default()),
     ]
 });
 

@@ -107,19 +107,19 @@ impl Predictions {
 
     /// The predicted class of each sample: the most probable one, the lowest index among equals.
     pub fn predicted(&self) -> Vec<u32> {
-        self.rows().map(|row| argmax(row) as u32).collect()
+        self.rows().map(|row| hw_core::argmax(row) as u32).collect()
     }
 
     /// The probability of the predicted class of each sample.
     pub fn confidence(&self) -> Vec<f32> {
-        self.rows().map(|row| row[argmax(row)]).collect()
+        self.rows().map(|row| row[hw_core::argmax(row)]).collect()
     }
 
     /// Whether each sample was classified correctly.
     pub fn correct(&self) -> Vec<bool> {
         self.rows()
             .zip(&self.labels)
-            .map(|(row, &label)| argmax(row) == label as usize)
+            .map(|(row, &label)| hw_core::argmax(row) == label as usize)
             .collect()
     }
 
@@ -144,17 +144,6 @@ impl Predictions {
         }
         Self::new(probabilities, labels, self.classes)
     }
-}
-
-/// Index of the largest value, the first among equals.
-pub(crate) fn argmax(row: &[f32]) -> usize {
-    let mut best = 0;
-    for (index, value) in row.iter().enumerate() {
-        if *value > row[best] {
-            best = index;
-        }
-    }
-    best
 }
 
 fn check_shape(values: usize, labels: &[u32], classes: usize) -> Result<(), EvalError> {
@@ -217,7 +206,7 @@ fn check_row(sample: usize, row: &[f32]) -> Result<(), EvalError> {
 }
 
 fn softmax(row: &mut [f32]) {
-    let largest = f64::from(row[argmax(row)]);
+    let largest = f64::from(row[hw_core::argmax(row)]);
     let sum: f64 = row.iter().map(|&x| (f64::from(x) - largest).exp()).sum();
     for x in row {
         *x = ((f64::from(*x) - largest).exp() / sum) as f32;

@@ -69,6 +69,15 @@ pub trait Executor: Send {
     }
 }
 
+/// What an executor begins with.
+#[derive(Clone, Copy, Debug)]
+pub enum Weights<'a> {
+    /// Drawn from this seed.
+    Fresh(u64),
+    /// These.
+    Given(&'a Tensors),
+}
+
 /// The executor for a device: a plan on the CPU, the reference elsewhere, for batches of up to `batch`
 /// images.
 ///
@@ -76,15 +85,23 @@ pub trait Executor: Send {
 /// [`crate::ModelError::Tensor`] when a device refuses the tensors.
 pub fn executor(
     graph: Graph,
-    tensors: &Tensors,
+    weights: Weights<'_>,
     batch: usize,
     device: &Device,
 ) -> Result<Box<dyn Executor>> {
-    Ok(match device {
-        Device::Cpu => Box::new(TrainPlan::with_tensors(&graph, tensors, batch)),
-        other => Box::new(ReferenceTrainer::new(Network::from_tensors(
-            graph, tensors, other,
-        )?)?),
+    Ok(match (device, weights) {
+        (Device::Cpu, Weights::Fresh(seed)) => Box::new(TrainPlan::initial(&graph, seed, batch)),
+        (Device::Cpu, Weights::Given(tensors)) => {
+            Box::new(TrainPlan::with_tensors(&graph, tensors, batch))
+        }
+        (other, weights) => {
+            let tensors = match weights {
+                Weights::Fresh(seed) => &Tensors::initial(&graph, seed),
+                Weights::Given(tensors) => tensors,
+            };
+            let network = Network::from_tensors(graph, tensors, other)?;
+            Box::new(ReferenceTrainer::new(network)?)
+        }
     })
 }
 

@@ -34,7 +34,7 @@ pub mod zoo;
 
 pub use device::{DeviceChoice, DeviceError};
 pub use error::{ModelError, Result};
-pub use executor::{Executor, executor};
+pub use executor::{Executor, Weights, executor};
 pub use frozen::Frozen;
 pub use graph::{Graph, Tensors};
 pub use init::Initializer;

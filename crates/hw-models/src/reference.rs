@@ -4,7 +4,7 @@
 use crate::error::Result;
 use crate::executor::Executor;
 use crate::frozen::Frozen;
-use crate::graph::{Graph, Node, Op, Parameter, Start, Tensors};
+use crate::graph::{Graph, Node, Op, Parameter, ParameterId, Start, Tensors};
 use crate::loss::{self, LossFunction, StepResult};
 use crate::spec::ModelSpec;
 use candle_core::{DType, Device, Tensor, Var};
@@ -53,20 +53,25 @@ pub fn initial_values(spec: &ModelSpec, seed: u64, tensor: &Parameter) -> Vec<f3
     }
 }
 
+/// [`initial_values`] of a graph's parameter; those that take no part are 0.
+pub(crate) fn initial_parameter(graph: &Graph, seed: u64, index: ParameterId) -> Vec<f32> {
+    let mut values = initial_values(&graph.spec, seed, &graph.parameters[index]);
+    graph.drop_unconnected(index, &mut values);
+    values
+}
+
 impl Tensors {
     /// Fresh tensors drawn from `seed`.
     pub fn initial(graph: &Graph, seed: u64) -> Self {
-        let all = |list: &[Parameter]| -> Vec<Vec<f32>> {
-            let values = list.iter().map(|t| initial_values(&graph.spec, seed, t));
-            values.collect()
-        };
-        let mut parameters = all(&graph.parameters);
-        for (index, values) in parameters.iter_mut().enumerate() {
-            graph.drop_unconnected(index, values);
-        }
+        let parameters = 0..graph.parameters.len();
+        let buffers = graph.buffers.iter();
         Self {
-            parameters,
-            buffers: all(&graph.buffers),
+            parameters: parameters
+                .map(|i| initial_parameter(graph, seed, i))
+                .collect(),
+            buffers: buffers
+                .map(|b| initial_values(&graph.spec, seed, b))
+                .collect(),
         }
     }
 }

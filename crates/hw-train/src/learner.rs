@@ -9,7 +9,7 @@ use crate::optimizer::OptimizerState;
 use candle_core::Tensor;
 use hw_models::weights::Contents;
 use hw_models::{
-    Executor, Frozen, Graph, LossFunction, Mode, Network, StepResult, Tensors, executor,
+    Executor, Frozen, Graph, LossFunction, Mode, Network, StepResult, Tensors, Weights, executor,
 };
 use std::cell::RefCell;
 
@@ -30,9 +30,9 @@ impl Learner {
     /// An untrained one, its weights drawn from the experiment's seed.
     pub(crate) fn new(experiment: &Experiment) -> Result<Self> {
         let graph = experiment.spec.lower()?;
-        let tensors = Tensors::initial(&graph, experiment.config.seed);
         let config = &experiment.config;
-        let executor = executor(graph, &tensors, config.batch, &experiment.device)?;
+        let weights = Weights::Fresh(config.seed);
+        let executor = executor(graph, weights, config.batch, &experiment.device)?;
         Ok(Self {
             optimizer: OptimizerState::flat(config.optimizer.clone(), executor.weights().len()),
             averages: config.ema.map(|decay| Averages::new(decay, &*executor)),
@@ -50,7 +50,8 @@ impl Learner {
         mut state: Numbers,
     ) -> Result<std::result::Result<Self, String>> {
         let config = &experiment.config;
-        let executor = executor(graph, tensors, config.batch, &experiment.device)?;
+        let weights = Weights::Given(tensors);
+        let executor = executor(graph, weights, config.batch, &experiment.device)?;
         let restore = |state: &mut Numbers| {
             let averages = match config.ema {
                 Some(decay) => Some(Averages::restored(decay, &*executor, state)?),

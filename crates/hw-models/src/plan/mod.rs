@@ -22,6 +22,7 @@ use crate::executor::Executor;
 use crate::frozen::Frozen;
 use crate::graph::{Graph, Tensors};
 use crate::loss::{LossFunction, StepResult};
+use crate::reference::{initial_parameter, initial_values};
 pub use infer::InferencePlan;
 use ops::Ops;
 use program::{Compiler, Purpose};
@@ -52,6 +53,23 @@ impl TrainPlan {
     /// A plan whose steps also give the gradient of the images ([`Self::image_gradient`]).
     pub fn with_image_gradient(graph: &Graph, batch: usize) -> Self {
         Self::planned(graph, batch, Purpose::InputGradients)
+    }
+
+    /// A plan with fresh weights drawn from `seed`, one tensor at a time: all of them beside the plan's own
+    /// would be memory that training does not need.
+    pub fn initial(graph: &Graph, seed: u64, batch: usize) -> Self {
+        let mut plan = Self::new(graph, batch);
+        for slot in &plan.engine.graph.slots {
+            slot.pack(
+                &initial_parameter(graph, seed, slot.parameter),
+                &mut plan.weights,
+            );
+        }
+        let buffers = graph.buffers.iter();
+        plan.buffers = buffers
+            .map(|b| initial_values(&graph.spec, seed, b))
+            .collect();
+        plan
     }
 
     /// A plan with these weights and buffers.

@@ -3,7 +3,7 @@
 use super::{InferencePlan, TrainPlan};
 use crate::graph::Op;
 use crate::{Border, Executor, Initializer, Layer, Mode, ModelSpec, Network, cross_entropy, zoo};
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 use hw_core::Rng;
 use hw_kernels::{Activation, Padding};
 use proptest::prelude::*;
@@ -16,7 +16,11 @@ fn compare(spec: &ModelSpec, n: usize) -> (f32, String) {
     let [c, h, w] = spec.input;
     let images: Vec<f32> = (0..n * c * h * w).map(|_| rng.uniform()).collect();
     let labels: Vec<u32> = (0..n).map(|_| rng.below(spec.classes) as u32).collect();
-    let mut plan = TrainPlan::with_tensors(network.graph(), &network.tensors().unwrap(), n + 3);
+    let tensors = network.tensors().unwrap();
+    let mut plan = TrainPlan::with_tensors(network.graph(), &tensors, n + 3);
+    // In f64, where rounding does not decide which side of ReLU's kink a number is on.
+    let graph = network.graph().clone();
+    let network = Network::with_tensors(graph, &tensors, &Device::Cpu, DType::F64).unwrap();
 
     let x = Tensor::from_slice(&images, (n, c, h, w), &Device::Cpu).unwrap();
     let y = Tensor::from_slice(&labels, n, &Device::Cpu).unwrap();
@@ -27,7 +31,7 @@ fn compare(spec: &ModelSpec, n: usize) -> (f32, String) {
     let gradients = loss.backward().unwrap();
 
     let result = plan.step(&images, &labels, 5, &cross_entropy).unwrap();
-    let loss = loss.to_scalar::<f32>().unwrap();
+    let loss = loss.to_scalar::<f64>().unwrap() as f32;
     assert!(
         (result.loss - loss).abs() < 1e-5 * loss.max(1.0),
         "{} {loss}",
@@ -52,16 +56,15 @@ fn compare(spec: &ModelSpec, n: usize) -> (f32, String) {
         let theirs = gradients
             .get(var)
             .unwrap()
-            .flatten_all()
-            .unwrap()
-            .to_vec1::<f32>()
+            .to_dtype(DType::F32)
+            .and_then(|gradient| gradient.flatten_all()?.to_vec1::<f32>())
             .unwrap();
         let scale = theirs.iter().fold(1e-2 * all, |m, v| m.max(v.abs()));
         note(ours, &theirs, name, scale);
     }
     for ((name, var), ours) in network.buffers().iter().zip(plan.buffers()) {
-        let theirs = var.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        note(ours, &theirs, name, 1.0);
+        let theirs = var.to_dtype(DType::F32).unwrap().flatten_all().unwrap();
+        note(ours, &theirs.to_vec1::<f32>().unwrap(), name, 1.0);
     }
     logits_agree(&network, &x, &images);
     worst
@@ -71,7 +74,8 @@ fn compare(spec: &ModelSpec, n: usize) -> (f32, String) {
 fn logits_agree(network: &Network, x: &Tensor, images: &[f32]) {
     let plan = InferencePlan::new(network.graph(), network.tensors().unwrap());
     let logits = network.forward(x, Mode::Eval).unwrap();
-    let logits = logits.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let logits = logits.to_dtype(DType::F32).unwrap().flatten_all().unwrap();
+    let logits = logits.to_vec1::<f32>().unwrap();
     let one = images.len() / x.dim(0).unwrap();
     let single: Vec<f32> = images
         .chunks(one)
@@ -92,8 +96,10 @@ fn logits_agree(network: &Network, x: &Tensor, images: &[f32]) {
 
 fn gradients_scale(network: &Network, gradients: &candle_core::backprop::GradStore) -> f32 {
     let largest = |(_, var): &(String, candle_core::Var)| {
-        let values = gradients.get(var).unwrap().flatten_all().unwrap();
+        let values = gradients.get(var).unwrap().to_dtype(DType::F32).unwrap();
         values
+            .flatten_all()
+            .unwrap()
             .to_vec1::<f32>()
             .unwrap()
             .iter()

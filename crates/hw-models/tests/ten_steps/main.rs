@@ -71,7 +71,7 @@ fn ten_steps_by_the_reference_in_f64_are_those_of_pytorch() {
         let outcome = golden.by_reference(case, DType::F64).unwrap();
         let off = outcome.deviation(&case.f64, LEAST_CHANGE_F64);
         println!("{}: {off:?}", case.name);
-        let close = off.weights.0 < 1e-9 && off.learned.0 < 1e-9 && off.losses < 1e-9;
+        let close = off.weights.0 < 1e-9 && off.learned.0 < 1e-7 && off.losses < 1e-9;
         assert!(close, "{}: {off:?}", case.name);
     }
 }

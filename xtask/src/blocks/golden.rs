@@ -1,7 +1,7 @@
 //! The stored answers of PyTorch and Keras, and the distance of ours to them.
 
 use anyhow::{Context, Result};
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -52,6 +52,7 @@ pub(crate) struct Kernels {
 }
 
 /// One case: an operation, its settings, its tensors.
+#[derive(Clone, Copy)]
 pub(crate) struct Case<'a> {
     kernels: &'a Kernels,
     name: &'a str,
@@ -92,12 +93,10 @@ impl Kernels {
 }
 
 impl Case<'_> {
-    fn get(&self, key: &str) -> Option<&Tensor> {
-        self.kernels.tensors.get(&format!("{}/{key}", self.name))
-    }
-
     pub(crate) fn tensor(&self, key: &str) -> Result<&Tensor> {
-        self.get(key)
+        let tensors = &self.kernels.tensors;
+        tensors
+            .get(&format!("{}/{key}", self.name))
             .with_context(|| format!("{} has no {key}", self.name))
     }
 
@@ -105,40 +104,9 @@ impl Case<'_> {
         Ok(serde_json::from_value(self.settings[key].clone())?)
     }
 
-    /// How far result and gradients of `op` are from the recorded ones.
-    pub(crate) fn deviation(
-        &self,
-        arguments: &[&str],
-        op: impl Fn(&[Tensor]) -> Result<Tensor>,
-    ) -> Result<f64> {
-        let mut variables = Vec::new();
-        for &key in arguments {
-            if let Some(value) = self.get(key) {
-                variables.push((key, Var::from_tensor(value)?));
-            }
-        }
-        let tensors: Vec<Tensor> = variables
-            .iter()
-            .map(|(_, v)| v.as_tensor().clone())
-            .collect();
-        let y = op(&tensors)?;
-        let mut worst = self.compare("y", &y)?;
-        // Its gradient is dy.
-        let loss = (y * self.tensor("dy")?)?.sum_all()?;
-        let gradients = loss.backward()?;
-        for (key, variable) in &variables {
-            let gradient = gradients
-                .get(variable)
-                .context("an argument has no gradient")?;
-            worst = worst.max(self.compare(&format!("d{key}"), gradient)?);
-        }
-        Ok(worst)
-    }
-
-    fn compare(&self, key: &str, ours: &Tensor) -> Result<f64> {
-        let numbers = |t: &Tensor| -> Result<Vec<f32>> {
-            Ok(t.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
-        };
-        Ok(largest(&numbers(ours)?, &numbers(self.tensor(key)?)?))
+    /// The numbers of a tensor, row-major.
+    pub(crate) fn numbers(&self, key: &str) -> Result<Vec<f32>> {
+        let tensor = self.tensor(key)?.to_dtype(DType::F32)?;
+        Ok(tensor.flatten_all()?.to_vec1()?)
     }
 }

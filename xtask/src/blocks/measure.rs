@@ -1,13 +1,13 @@
 //! Each family's blocks against their references.
 
-use super::golden::{Case, Kernels, distance, json, largest};
-use super::{Deviation, Row, networks};
+use super::golden::{Kernels, distance, json, largest};
+use super::{Deviation, Row, networks, operations};
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor, Var};
 use hw_core::Rng;
 use hw_data::preprocess::Draw;
 use hw_data::{Filter, Preprocess, Step};
-use hw_kernels::{Activation, LossTerms, Pool2dConfig, optim};
+use hw_kernels::{LossTerms, optim};
 use hw_models::LossFunction;
 use hw_models::{Initializer, zoo};
 use hw_train::averaging::{AVERAGES, share};
@@ -21,10 +21,10 @@ use std::collections::HashMap;
 pub(crate) fn all() -> Result<Vec<Row>> {
     let kernels = Kernels::open()?;
     let mut rows = models()?;
-    rows.extend(layers(&kernels)?);
+    rows.extend(operations::layers(&kernels)?);
     rows.extend([networks::wavelets()?, networks::pad_and_subsample()?]);
     rows.push(networks::dropout());
-    rows.extend(activations(&kernels)?);
+    rows.extend(operations::activations(&kernels)?);
     rows.extend(initialisers());
     rows.extend(losses()?);
     rows.extend(optimizers()?);
@@ -77,146 +77,6 @@ fn models() -> Result<Vec<Row>> {
         });
     }
     Ok(rows)
-}
-
-const GOLDEN: &str = "PyTorch, double precision (fixtures/kernels)";
-
-type Operation<'a> = &'a dyn Fn(&Case<'_>) -> Result<f64>;
-
-fn layers(kernels: &Kernels) -> Result<Vec<Row>> {
-    let pool = |case: &Case| -> Result<Pool2dConfig> {
-        Ok(Pool2dConfig {
-            kernel: case.setting("kernel")?,
-            stride: case.setting("stride")?,
-            padding: case.setting("padding")?,
-        })
-    };
-    let operations: [(&str, &str, &str, Operation); 8] = [
-        (
-            "conv2d",
-            "convolution",
-            "convolution_agrees_with_pytorch",
-            &|case| {
-                let config = serde_json::from_value(case.settings.clone())?;
-                case.deviation(&["x", "w", "bias"], |t| {
-                    Ok(hw_kernels::conv2d(&t[0], &t[1], t.get(2), &config)?)
-                })
-            },
-        ),
-        (
-            "max_pool2d",
-            "max-pooling",
-            "maximum_pooling_agrees_with_pytorch_also_on_ties_and_nan",
-            &|case| {
-                let config = pool(case)?;
-                case.deviation(&["x"], |t| Ok(hw_kernels::max_pool2d(&t[0], &config)?))
-            },
-        ),
-        (
-            "avg_pool2d",
-            "average pooling",
-            "average_pooling_agrees_with_pytorch",
-            &|case| {
-                let (config, with) = (pool(case)?, case.setting("count_include_pad")?);
-                case.deviation(&["x"], |t| {
-                    Ok(hw_kernels::avg_pool2d(&t[0], &config, with)?)
-                })
-            },
-        ),
-        (
-            "global_avg_pool",
-            "global average pooling",
-            "average_pooling_agrees_with_pytorch",
-            &|case| case.deviation(&["x"], |t| Ok(hw_kernels::global_avg_pool(&t[0])?)),
-        ),
-        (
-            "linear",
-            "affine layer",
-            "dense_layers_agree_with_pytorch",
-            &|case| {
-                case.deviation(&["x", "w", "bias"], |t| {
-                    Ok(hw_kernels::linear(&t[0], &t[1], t.get(2))?)
-                })
-            },
-        ),
-        (
-            "rbf",
-            "radial basis functions",
-            "dense_layers_agree_with_pytorch",
-            &|case| case.deviation(&["x", "centres"], |t| Ok(hw_kernels::rbf(&t[0], &t[1])?)),
-        ),
-        (
-            "batch_norm_train",
-            "batch normalisation, training",
-            "batch_normalisation_agrees_with_pytorch",
-            &|case| {
-                let eps = case.setting("eps")?;
-                case.deviation(&["x", "gamma", "beta"], |t| {
-                    Ok(hw_kernels::batch_norm_train(&t[0], &t[1], &t[2], eps)?.0)
-                })
-            },
-        ),
-        (
-            "batch_norm_eval",
-            "batch normalisation, use",
-            "batch_normalisation_agrees_with_pytorch",
-            &|case| {
-                let (eps, mean) = (case.setting("eps")?, case.tensor("mean")?);
-                let variance = case.tensor("variance")?;
-                case.deviation(&["x", "gamma", "beta"], |t| {
-                    let [x, gamma, beta] = [&t[0], &t[1], &t[2]];
-                    Ok(hw_kernels::batch_norm_eval(
-                        x, gamma, beta, mean, variance, eps,
-                    )?)
-                })
-            },
-        ),
-    ];
-    let mut rows = Vec::new();
-    for (op, name, test, measure) in operations {
-        let mut worst = 0f64;
-        for case in kernels.of(op)? {
-            worst = worst.max(measure(&case)?);
-        }
-        rows.push(Row {
-            family: "Layers",
-            name: name.into(),
-            source: "-".into(),
-            reference: GOLDEN.into(),
-            deviation: Deviation::Measured(worst),
-            test: format!("crates/hw-kernels/tests/golden.rs::{test}"),
-        });
-    }
-    Ok(rows)
-}
-
-fn activations(kernels: &Kernels) -> Result<Vec<Row>> {
-    let mut worst: HashMap<&str, f64> = HashMap::new();
-    for case in kernels.of("activate")? {
-        let name: String = case.setting("activation")?;
-        let activation: Activation = name.parse()?;
-        let off = case.deviation(&["x"], |t| Ok(hw_kernels::activate(&t[0], &activation)?))?;
-        let entry = worst.entry(activation.name()).or_default();
-        *entry = entry.max(off);
-    }
-    let row = |activation: Activation| {
-        let name = activation.name();
-        Ok(Row {
-            family: "Activations",
-            name: name.into(),
-            source: activation.source().into(),
-            reference: GOLDEN.into(),
-            deviation: Deviation::Measured(
-                *worst
-                    .get(name)
-                    .with_context(|| format!("no case of {name}"))?,
-            ),
-            test: "crates/hw-kernels/tests/golden.rs::\
-                   activations_agree_with_pytorch_also_at_zero_and_far_out"
-                .into(),
-        })
-    };
-    Activation::ALL.into_iter().map(row).collect()
 }
 
 /// Draws of a rule, and the fans they are for.

@@ -10,8 +10,10 @@ use super::golden::{json, largest};
 use super::{Deviation, Row};
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
+use hw_models::graph::Op;
+use hw_models::plan::{InferencePlan, TrainPlan};
 use hw_models::weights::{Contents, StoredTensor};
-use hw_models::{Mode, ModelSpec, Network, zoo};
+use hw_models::{Executor, Mode, ModelSpec, Network, cross_entropy, zoo};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -37,9 +39,12 @@ fn deviation(file: &str, spec: &ModelSpec) -> Result<Deviation> {
     let mut contents = Contents::default();
     let model = serde_json::to_value(spec)?;
     contents.metadata.insert("model".into(), model);
-    for (name, Numbers { shape, values }) in golden.tensors {
-        let stored = StoredTensor { shape, values };
-        contents.tensors.insert(name, stored);
+    for (name, Numbers { shape, values }) in &golden.tensors {
+        let stored = StoredTensor {
+            shape: shape.clone(),
+            values: values.clone(),
+        };
+        contents.tensors.insert(name.clone(), stored);
     }
     let network = Network::from_contents(file.as_ref(), &contents, &Device::Cpu)?;
     let [c, h, w] = spec.input;
@@ -47,14 +52,41 @@ fn deviation(file: &str, spec: &ModelSpec) -> Result<Deviation> {
     let images = Tensor::from_slice(&golden.images, shape, &Device::Cpu)?;
     let logits = network.forward(&images, Mode::Eval)?;
     let mut worst = largest(&logits.flatten_all()?.to_vec1()?, &golden.logits.concat());
-    let labels = Tensor::new(golden.labels, &Device::Cpu)?;
+    let plan = by_plan(&network, &golden)?;
+    let labels = Tensor::new(golden.labels.as_slice(), &Device::Cpu)?;
     let gradients = hw_kernels::softmax_cross_entropy(&logits, &labels)?.backward()?;
     for (name, parameter) in network.parameters() {
         let ours = gradients.get(parameter).context("no gradient")?;
         let theirs = golden.gradients.get(name).context("no such gradient")?;
         worst = worst.max(largest(&ours.flatten_all()?.to_vec1()?, &theirs.values));
     }
-    Ok(Deviation::Measured(worst))
+    Ok(Deviation::ByExecutor {
+        plan,
+        reference: worst,
+    })
+}
+
+/// The same of plans. What PyTorch records is a network in use: with batch normalization, which plans freeze
+/// then, there are only logits to compare.
+fn by_plan(network: &Network, golden: &Recorded) -> Result<f64> {
+    let (graph, tensors) = (network.graph(), network.tensors()?);
+    let mut plan = TrainPlan::with_tensors(graph, &tensors, golden.labels.len());
+    let logits = InferencePlan::new(graph, tensors).logits(&golden.images);
+    let mut worst = largest(&logits, &golden.logits.concat());
+    if graph
+        .nodes
+        .iter()
+        .any(|node| matches!(node.op, Op::Norm { .. }))
+    {
+        return Ok(worst);
+    }
+    plan.step(&golden.images, &golden.labels, 0, &cross_entropy)?;
+    for (tensor, ours) in graph.parameters.iter().zip(plan.gradients()) {
+        let theirs = golden.gradients.get(&tensor.name);
+        let theirs = theirs.context("no such gradient")?;
+        worst = worst.max(largest(&ours, &theirs.values));
+    }
+    Ok(worst)
 }
 
 fn layers(name: &str, source: &str, deviation: Deviation, test: &str) -> Row {
@@ -126,7 +158,9 @@ pub(super) fn exported() -> Result<Vec<Row>> {
         let network = Network::from_contents(name.as_ref(), &contents, &Device::Cpu)?;
         let [c, h, w] = spec.input;
         let shape = (cases::IMAGES, c, h, w);
-        let images = Tensor::from_vec(cases::images(&spec), shape, &Device::Cpu)?;
+        let images = cases::images(&spec);
+        let plan = InferencePlan::new(network.graph(), network.tensors()?).logits(&images);
+        let images = Tensor::from_vec(images, shape, &Device::Cpu)?;
         let ours: Vec<f32> = network
             .forward(&images, Mode::Eval)?
             .flatten_all()?
@@ -145,7 +179,10 @@ pub(super) fn exported() -> Result<Vec<Row>> {
                 reference: format!(
                     "logits of {program} at {h}x{w}x{c}, {classes} classes (fixtures/exchange)"
                 ),
-                deviation: Deviation::Measured(largest(&ours, &theirs.logits)),
+                deviation: Deviation::ByExecutor {
+                    plan: largest(&plan, &theirs.logits),
+                    reference: largest(&ours, &theirs.logits),
+                },
                 test: "crates/hw-exchange/tests/exchange/main.rs::\
                        other_frameworks_give_the_same_logits_for_these_very_files"
                     .into(),

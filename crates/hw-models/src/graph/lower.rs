@@ -101,7 +101,16 @@ impl Lowering {
     ///
     /// # Errors
     /// [`ModelError::Layer`] when it cannot take the inputs, or its result is too large or empty.
-    pub fn add(&mut self, op: Op, inputs: Vec<ValueId>) -> Result<ValueId> {
+    pub fn add(&mut self, op: Op, mut inputs: Vec<ValueId>) -> Result<ValueId> {
+        let maps = |value: &ValueId| &self.graph.values[*value].maps;
+        if let Op::Add = op
+            && inputs.iter().any(|value| maps(value) != maps(&inputs[0]))
+        {
+            // Their numbers are in different orders.
+            for value in &mut inputs {
+                *value = self.ordered(*value)?;
+            }
+        }
         let output = self.graph.add(&self.layer, op, inputs)?;
         let shape = &self.graph.values[output].shape;
         if product(shape) > MAX_NUMBERS {

@@ -119,6 +119,7 @@ fn expression(layer: &LoweredLayer, depth: usize) -> String {
         Layer::Haar { low_only } => format!("Haar(low_only={})", truth(*low_only)),
         Layer::Concat { .. } => branches("Concat", layer, depth),
         Layer::Residual { .. } => branches("Residual", layer, depth),
+        Layer::Custom { .. } => unreachable!("export refuses networks with these"),
     }
 }
 

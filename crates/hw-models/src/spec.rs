@@ -2,6 +2,7 @@
 //! runnable network, the diagrams in a report) is derived from this one declaration.
 
 use crate::init::Initializer;
+use crate::layers::Settings;
 use hw_kernels::{Activation, Padding};
 use serde::{Deserialize, Serialize};
 
@@ -145,6 +146,14 @@ pub enum Layer {
         /// The branch that only matches shapes.
         shortcut: Vec<Layer>,
     },
+    /// One that another crate has [registered](crate::layers::register).
+    Custom {
+        /// The name that it was registered by.
+        name: String,
+        /// Whatever it wants to be told.
+        #[serde(default, skip_serializing_if = "Settings::is_empty")]
+        settings: Settings,
+    },
 }
 
 impl ModelSpec {
@@ -239,7 +248,7 @@ impl Layer {
     }
 
     /// The word a reader expects for this layer, and the stem of its name.
-    pub fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &str {
         match self {
             Self::Pad { .. } => "pad",
             Self::Conv { .. } => "conv",
@@ -256,6 +265,7 @@ impl Layer {
             Self::Haar { .. } => "haar",
             Self::Concat { .. } => "concat",
             Self::Residual { .. } => "res",
+            Self::Custom { name, .. } => name,
         }
     }
 
@@ -313,7 +323,8 @@ impl Layer {
             | Self::Rbf { .. }
             | Self::Haar { .. }
             | Self::Concat { .. }
-            | Self::Residual { .. } => Vec::new(),
+            | Self::Residual { .. }
+            | Self::Custom { .. } => Vec::new(),
         }
     }
 
@@ -393,6 +404,12 @@ impl Layer {
                 "residual, identity shortcut".into()
             }
             Self::Residual { .. } => "residual, projected shortcut".into(),
+            Self::Custom { name, settings } => {
+                let settings = settings
+                    .iter()
+                    .map(|(key, value)| format!(", {key} {value}"));
+                name.clone() + &settings.collect::<String>()
+            }
         }
     }
 }

@@ -22,7 +22,7 @@ pub(crate) fn paper_layers(model: &Graph) -> Vec<String> {
     layers
 }
 
-fn word(layer: &Layer) -> Option<&'static str> {
+fn word(layer: &Layer) -> Option<&str> {
     match layer {
         Layer::Conv { .. } => Some("conv"),
         Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool => Some("pooling"),
@@ -34,6 +34,7 @@ fn word(layer: &Layer) -> Option<&'static str> {
         Layer::ConvTranspose { .. } => Some("transposed conv"),
         Layer::Haar { .. } => Some("wavelet transform"),
         Layer::Concat { .. } => Some("concatenation"),
+        Layer::Custom { name, .. } => Some(name),
         Layer::Pad { .. }
         | Layer::Flatten
         | Layer::Reshape { .. }
@@ -66,7 +67,8 @@ pub(crate) fn diagram_kind(layer: &Layer) -> LayerKind {
         Layer::Conv { .. }
         | Layer::ConvTranspose { .. }
         | Layer::Residual { .. }
-        | Layer::Concat { .. } => LayerKind::Convolution,
+        | Layer::Concat { .. }
+        | Layer::Custom { .. } => LayerKind::Convolution,
         Layer::MaxPool { .. }
         | Layer::AvgPool { .. }
         | Layer::GlobalAvgPool

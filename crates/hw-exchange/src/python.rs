@@ -104,6 +104,9 @@ fn expression(layer: &LoweredLayer, depth: usize) -> String {
             let channels = layer.input[0];
             format!("nn.BatchNorm{kind}({channels}, eps={eps}, momentum={momentum})")
         }
+        Layer::GroupNorm { groups, eps } => {
+            format!("nn.GroupNorm({groups}, {}, eps={eps})", layer.input[0])
+        }
         Layer::Activation { function } => activation(function),
         Layer::Dropout { rate } => format!("nn.Dropout({rate})"),
         Layer::Rbf { centres } => format!("Rbf({}, {})", centres.len(), layer.input[0]),

@@ -94,6 +94,14 @@ pub enum Layer {
         /// here). The moving variance is the biased one.
         momentum: f32,
     },
+    /// Group normalization (Wu & He 2018) over one image's cells in groups of neighboring channels, with a scale
+    /// and a shift a channel.
+    GroupNorm {
+        /// How many groups; the channels are a multiple.
+        groups: usize,
+        /// Added to the variance.
+        eps: f32,
+    },
     /// A nonlinearity.
     Activation {
         /// Which one.
@@ -258,6 +266,7 @@ impl Layer {
             Self::Reshape { .. } => "reshape",
             Self::Dense { .. } => "fc",
             Self::BatchNorm { .. } => "bn",
+            Self::GroupNorm { .. } => "gn",
             Self::Activation { .. } => "act",
             Self::Dropout { .. } => "dropout",
             Self::Rbf { .. } => "rbf",
@@ -318,6 +327,7 @@ impl Layer {
             Self::GlobalAvgPool
             | Self::Flatten
             | Self::BatchNorm { .. }
+            | Self::GroupNorm { .. }
             | Self::Activation { .. }
             | Self::Dropout { .. }
             | Self::Rbf { .. }
@@ -388,6 +398,7 @@ impl Layer {
             Self::Dense { units, bias: true } => format!("affine {units}"),
             Self::Dense { units, bias: false } => format!("affine {units}, no bias"),
             Self::BatchNorm { .. } => "batch normalisation".into(),
+            Self::GroupNorm { groups, .. } => format!("group normalization, {groups} groups"),
             Self::Activation { function } => function.to_string(),
             Self::Dropout { rate } => format!("dropout {rate}"),
             Self::Rbf { centres } => format!("RBF {}", centres.len()),

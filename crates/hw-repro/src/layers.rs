@@ -29,6 +29,7 @@ fn word(layer: &Layer) -> Option<&str> {
         Layer::Subsample { .. } => Some("subsampling"),
         Layer::Dense { .. } => Some("affine"),
         Layer::BatchNorm { .. } => Some("BN"),
+        Layer::GroupNorm { .. } => Some("GN"),
         Layer::Rbf { .. } => Some("RBF"),
         Layer::Residual { .. } => Some("residual block"),
         Layer::ConvTranspose { .. } => Some("transposed conv"),
@@ -75,7 +76,7 @@ pub(crate) fn diagram_kind(layer: &Layer) -> LayerKind {
         | Layer::Subsample { .. }
         | Layer::Haar { .. } => LayerKind::Pooling,
         Layer::Dense { .. } | Layer::Rbf { .. } => LayerKind::Dense,
-        Layer::BatchNorm { .. } => LayerKind::Normalization,
+        Layer::BatchNorm { .. } | Layer::GroupNorm { .. } => LayerKind::Normalization,
         Layer::Activation { .. } | Layer::Dropout { .. } => LayerKind::Activation,
         Layer::Pad { .. } | Layer::Flatten | Layer::Reshape { .. } => LayerKind::Data,
     }

@@ -1,7 +1,7 @@
 //! From a list of layers to operations: names, shapes, parameters and work, checked once.
 
 use super::shape::{maps, vector};
-use super::{Graph, Op, Parameter, Start, ValueId};
+use super::{Graph, Op, Parameter, Start, ValueId, group_norm};
 use crate::error::{ModelError, Result};
 use crate::layers::{self, Settings};
 use crate::spec::{Border, Layer, ModelSpec};
@@ -380,6 +380,7 @@ impl Lowering {
             Layer::Reshape { to } => self.reshape(x, to),
             Layer::Dense { units, bias } => self.dense(x, *units, *bias),
             Layer::BatchNorm { eps, momentum } => self.batch_norm(x, *eps, *momentum),
+            Layer::GroupNorm { groups, eps } => group_norm::lower(self, *groups, *eps, x),
             Layer::Activation { function } => self.add(Op::Activation(*function), vec![x]),
             Layer::Dropout { rate } => {
                 if !(0.0..1.0).contains(rate) {

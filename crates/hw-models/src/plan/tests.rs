@@ -129,6 +129,10 @@ fn norm() -> Layer {
     }
 }
 
+fn groups(groups: usize) -> Layer {
+    Layer::GroupNorm { groups, eps: 1e-3 }
+}
+
 fn strided(out: usize, kernel: usize, stride: usize, border: Border) -> Layer {
     Layer::Conv {
         out,
@@ -308,6 +312,33 @@ fn a_plans_gradients_are_the_networks_through_wavelets() {
     assert!(off < 2e-3, "{off} in {place}");
 }
 
+#[test]
+fn normalized_groups_are_the_same_in_both_executors_and_have_the_slopes_of_the_loss() {
+    let layers = vec![
+        strided(12, 3, 1, Border::Same),
+        groups(3),
+        Layer::activation(Activation::Swish),
+        strided(6, 3, 2, Border::Same),
+        groups(6),
+        Layer::Flatten,
+        groups(2),
+        Layer::dense(5),
+    ];
+    let spec = small("groups", layers);
+    let (off, place) = compare(&spec, 7);
+    assert!(off < 1e-4, "{off} in {place}");
+    let (off, place) = slopes(&spec, 3);
+    assert!(off < 1e-3, "{off} in {place}");
+    for (wrong, part) in [(5, "12 channels are no 5 groups"), (0, "no 0 groups")] {
+        let layers = vec![strided(12, 3, 1, Border::Same), groups(wrong)];
+        let problem = small("wrong", layers).lower().unwrap_err().to_string();
+        assert!(
+            problem.contains("gn1") && problem.contains(part),
+            "{problem}"
+        );
+    }
+}
+
 /// Layers that fit each other, of every kind, for images `[2, 9, 7]` or what is left of them.
 fn chains() -> impl Strategy<Value = Vec<Layer>> {
     let any_border = || {
@@ -349,6 +380,7 @@ fn chains() -> impl Strategy<Value = Vec<Layer>> {
             padding,
         }),
         Just(norm()),
+        Just(groups(1)),
         function().prop_map(Layer::activation),
         Just(Layer::Dropout { rate: 0.4 }),
         Just(Layer::Subsample { kernel: 2 }),
@@ -388,6 +420,11 @@ fn chains() -> impl Strategy<Value = Vec<Layer>> {
 
 /// What may come between maps and logits.
 fn ends() -> impl Strategy<Value = Vec<Layer>> {
+    let grouped = vec![
+        Layer::Flatten,
+        groups(1),
+        Layer::activation(Activation::Tanh),
+    ];
     let order = vec![Layer::Flatten, norm(), Layer::activation(Activation::Tanh)];
     let sum = |body| {
         let shortcut = vec![];
@@ -398,6 +435,7 @@ fn ends() -> impl Strategy<Value = Vec<Layer>> {
         vec![Layer::Flatten],
         vec![Layer::Flatten, Layer::Dropout { rate: 0.2 }],
         order,
+        grouped,
         sum(vec![norm()]),
         sum(vec![]),
     ];

@@ -39,9 +39,9 @@ pub use declaration::{Declaration, declaration};
 pub use error::ExchangeError;
 
 use hw_kernels::Activation;
-use hw_models::graph::{Node, Op};
+use hw_models::graph::{LoweredLayer, Node, Op};
 use hw_models::weights::{Contents, STATE_PREFIX, StoredTensor};
-use hw_models::{Graph, ModelSpec};
+use hw_models::{Graph, Layer, ModelSpec};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -114,11 +114,11 @@ pub fn export(
     format: Format,
 ) -> Result<Vec<ExportedFile>, ExchangeError> {
     let model = spec.lower()?;
-    if let Some(function) = registered_activation(&model) {
+    if let Some(problem) = without_counterpart(&model, format) {
         return Err(ExchangeError::NoCounterpart {
             format: format.name(),
             model: spec.name.clone(),
-            problem: format!("activation {function} is of another crate"),
+            problem,
         });
     }
     let mut tensors = own_tensors(contents, spec)?;
@@ -139,26 +139,36 @@ pub fn export(
             )]
         }
         Format::Onnx => {
-            let custom = |node: &&Node| matches!(node.op, Op::Custom { .. });
-            if let Some(node) = model.nodes.iter().find(custom) {
-                return Err(ExchangeError::NoCounterpart {
-                    format: "onnx",
-                    model: spec.name.clone(),
-                    problem: format!("layer {} is not one of ours", node.layer),
-                });
-            }
             let bytes = onnx::write(&model, &tensors, &classes, &declared);
             vec![file("model.onnx", bytes)]
         }
     })
 }
 
-/// The first activation that only its own crate knows.
-fn registered_activation(graph: &Graph) -> Option<&'static str> {
-    graph.nodes.iter().find_map(|node| match node.op {
-        Op::Activation(Activation::Registered(function)) => Some(function.name()),
+/// What of another crate, or without an operator there, a network cannot be written with. ONNX is written
+/// operation by operation, so that a layer made of ours is no obstacle.
+fn without_counterpart(graph: &Graph, format: Format) -> Option<String> {
+    let of_layer = |layer: &&LoweredLayer| match &layer.layer {
+        Layer::Custom { .. } if format != Format::Onnx => {
+            Some(format!("layer {} is of another crate", layer.name))
+        }
         _ => None,
-    })
+    };
+    let of_node = |node: &Node| match &node.op {
+        Op::Activation(Activation::Registered(function)) => Some(format!(
+            "activation {} is of another crate",
+            function.name()
+        )),
+        Op::Custom { .. } if format == Format::Onnx => {
+            Some(format!("no operator is known for layer {}", node.layer))
+        }
+        _ => None,
+    };
+    let layers = graph.flat();
+    let mut problems = layers.iter().filter_map(of_layer);
+    problems
+        .next()
+        .or_else(|| graph.nodes.iter().find_map(of_node))
 }
 
 /// The tensors of a network declared by `spec` from another framework's file; `path` is for messages.

@@ -104,6 +104,9 @@ fn expression(layer: &LoweredLayer, depth: usize) -> String {
             let channels = layer.input[0];
             format!("nn.BatchNorm{kind}({channels}, eps={eps}, momentum={momentum})")
         }
+        Layer::GroupNorm { groups, eps } => {
+            format!("nn.GroupNorm({groups}, {}, eps={eps})", layer.input[0])
+        }
         Layer::Activation { function } => activation(function),
         Layer::Dropout { rate } => format!("nn.Dropout({rate})"),
         Layer::Rbf { centres } => format!("Rbf({}, {})", centres.len(), layer.input[0]),
@@ -119,6 +122,7 @@ fn expression(layer: &LoweredLayer, depth: usize) -> String {
         Layer::Haar { low_only } => format!("Haar(low_only={})", truth(*low_only)),
         Layer::Concat { .. } => branches("Concat", layer, depth),
         Layer::Residual { .. } => branches("Residual", layer, depth),
+        Layer::Custom { .. } => unreachable!("export refuses networks with these"),
     }
 }
 

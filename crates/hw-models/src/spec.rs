@@ -2,6 +2,7 @@
 //! runnable network, the diagrams in a report) is derived from this one declaration.
 
 use crate::init::Initializer;
+use crate::layers::Settings;
 use hw_kernels::{Activation, Padding};
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +94,14 @@ pub enum Layer {
         /// here). The moving variance is the biased one.
         momentum: f32,
     },
+    /// Group normalization (Wu & He 2018) over one image's cells in groups of neighboring channels, with a scale
+    /// and a shift a channel.
+    GroupNorm {
+        /// How many groups; the channels are a multiple.
+        groups: usize,
+        /// Added to the variance.
+        eps: f32,
+    },
     /// A nonlinearity.
     Activation {
         /// Which one.
@@ -144,6 +153,14 @@ pub enum Layer {
         body: Vec<Layer>,
         /// The branch that only matches shapes.
         shortcut: Vec<Layer>,
+    },
+    /// One that another crate has [registered](crate::layers::register).
+    Custom {
+        /// The name that it was registered by.
+        name: String,
+        /// Whatever it wants to be told.
+        #[serde(default, skip_serializing_if = "Settings::is_empty")]
+        settings: Settings,
     },
 }
 
@@ -239,7 +256,7 @@ impl Layer {
     }
 
     /// The word a reader expects for this layer, and the stem of its name.
-    pub fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &str {
         match self {
             Self::Pad { .. } => "pad",
             Self::Conv { .. } => "conv",
@@ -249,6 +266,7 @@ impl Layer {
             Self::Reshape { .. } => "reshape",
             Self::Dense { .. } => "fc",
             Self::BatchNorm { .. } => "bn",
+            Self::GroupNorm { .. } => "gn",
             Self::Activation { .. } => "act",
             Self::Dropout { .. } => "dropout",
             Self::Rbf { .. } => "rbf",
@@ -256,6 +274,7 @@ impl Layer {
             Self::Haar { .. } => "haar",
             Self::Concat { .. } => "concat",
             Self::Residual { .. } => "res",
+            Self::Custom { name, .. } => name,
         }
     }
 
@@ -308,12 +327,14 @@ impl Layer {
             Self::GlobalAvgPool
             | Self::Flatten
             | Self::BatchNorm { .. }
+            | Self::GroupNorm { .. }
             | Self::Activation { .. }
             | Self::Dropout { .. }
             | Self::Rbf { .. }
             | Self::Haar { .. }
             | Self::Concat { .. }
-            | Self::Residual { .. } => Vec::new(),
+            | Self::Residual { .. }
+            | Self::Custom { .. } => Vec::new(),
         }
     }
 
@@ -377,6 +398,7 @@ impl Layer {
             Self::Dense { units, bias: true } => format!("affine {units}"),
             Self::Dense { units, bias: false } => format!("affine {units}, no bias"),
             Self::BatchNorm { .. } => "batch normalisation".into(),
+            Self::GroupNorm { groups, .. } => format!("group normalization, {groups} groups"),
             Self::Activation { function } => function.to_string(),
             Self::Dropout { rate } => format!("dropout {rate}"),
             Self::Rbf { centres } => format!("RBF {}", centres.len()),
@@ -393,6 +415,12 @@ impl Layer {
                 "residual, identity shortcut".into()
             }
             Self::Residual { .. } => "residual, projected shortcut".into(),
+            Self::Custom { name, settings } => {
+                let settings = settings
+                    .iter()
+                    .map(|(key, value)| format!(", {key} {value}"));
+                name.clone() + &settings.collect::<String>()
+            }
         }
     }
 }

@@ -682,6 +682,14 @@ fn padding_and_trainable_subsampling_are_those_of_pytorch() {
 }
 
 #[test]
+fn group_normalization_is_that_of_pytorch() {
+    let golden = include_str!("../../../fixtures/models/group_norm.json");
+    let fixture: serde_json::Value = serde_json::from_str(golden).unwrap();
+    let spec = serde_json::from_value(fixture["model"].clone()).unwrap();
+    assert_agreement(&spec, golden);
+}
+
+#[test]
 fn the_wavelet_transform_keeps_the_energy_and_pads_odd_maps_with_zeros() {
     let spec = |side| ModelSpec {
         name: "haar".into(),

@@ -22,18 +22,20 @@ pub(crate) fn paper_layers(model: &Graph) -> Vec<String> {
     layers
 }
 
-fn word(layer: &Layer) -> Option<&'static str> {
+fn word(layer: &Layer) -> Option<&str> {
     match layer {
         Layer::Conv { .. } => Some("conv"),
         Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool => Some("pooling"),
         Layer::Subsample { .. } => Some("subsampling"),
         Layer::Dense { .. } => Some("affine"),
         Layer::BatchNorm { .. } => Some("BN"),
+        Layer::GroupNorm { .. } => Some("GN"),
         Layer::Rbf { .. } => Some("RBF"),
         Layer::Residual { .. } => Some("residual block"),
         Layer::ConvTranspose { .. } => Some("transposed conv"),
         Layer::Haar { .. } => Some("wavelet transform"),
         Layer::Concat { .. } => Some("concatenation"),
+        Layer::Custom { name, .. } => Some(name),
         Layer::Pad { .. }
         | Layer::Flatten
         | Layer::Reshape { .. }
@@ -66,14 +68,15 @@ pub(crate) fn diagram_kind(layer: &Layer) -> LayerKind {
         Layer::Conv { .. }
         | Layer::ConvTranspose { .. }
         | Layer::Residual { .. }
-        | Layer::Concat { .. } => LayerKind::Convolution,
+        | Layer::Concat { .. }
+        | Layer::Custom { .. } => LayerKind::Convolution,
         Layer::MaxPool { .. }
         | Layer::AvgPool { .. }
         | Layer::GlobalAvgPool
         | Layer::Subsample { .. }
         | Layer::Haar { .. } => LayerKind::Pooling,
         Layer::Dense { .. } | Layer::Rbf { .. } => LayerKind::Dense,
-        Layer::BatchNorm { .. } => LayerKind::Normalization,
+        Layer::BatchNorm { .. } | Layer::GroupNorm { .. } => LayerKind::Normalization,
         Layer::Activation { .. } | Layer::Dropout { .. } => LayerKind::Activation,
         Layer::Pad { .. } | Layer::Flatten | Layer::Reshape { .. } => LayerKind::Data,
     }

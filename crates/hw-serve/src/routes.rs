@@ -4,13 +4,14 @@ use crate::engine::{Engine, Refusal};
 use crate::metrics::Metrics;
 use crate::models::Models;
 use crate::page::{ASSETS, Asset};
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use axum::{Router, extract::MatchedPath};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hw_core::files::sha256_hex;
 use serde::Serialize;
 use std::sync::Arc;
@@ -102,17 +103,9 @@ async fn recognise(State(app): State<App>, request: Request) -> Response {
         let error = "the body must be application/json";
         return problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, error);
     }
-    let limit = app.limits.body;
-    let body = tokio::time::timeout(app.limits.arrival, to_bytes(request.into_body(), limit));
-    let body = match body.await {
-        Ok(Ok(body)) => body,
-        Ok(Err(error)) => return refused_body(&error, limit),
-        Err(_) => {
-            return problem(
-                StatusCode::REQUEST_TIMEOUT,
-                "the body took too long to arrive",
-            );
-        }
+    let body = match whole(request.into_body(), &app.limits).await {
+        Ok(body) => body,
+        Err(error) => return problem(error.status(), &error.to_string()),
     };
     let started = Instant::now();
     match tokio::time::timeout(app.limits.answer, app.engine.read(body)).await {
@@ -125,17 +118,37 @@ async fn recognise(State(app): State<App>, request: Request) -> Response {
     }
 }
 
-fn refused_body(error: &axum::Error, limit: usize) -> Response {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(inner) = cause {
-        // `to_bytes` says so in no other way.
-        if inner.to_string().contains("length limit") {
-            let error = format!("the body is larger than {limit} bytes");
-            return problem(StatusCode::PAYLOAD_TOO_LARGE, &error);
+/// Why a request's body is not read.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum BodyError {
+    #[error("the body is larger than {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("the body took too long to arrive")]
+    TooSlow,
+    #[error("the body did not arrive whole")]
+    Broken,
+}
+
+impl BodyError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Broken => StatusCode::BAD_REQUEST,
         }
-        cause = inner.source();
     }
-    problem(StatusCode::BAD_REQUEST, "the body did not arrive whole")
+}
+
+/// All of a body, which is read no further than the limits allow.
+async fn whole(body: Body, limits: &Limits) -> Result<Bytes, BodyError> {
+    let limit = limits.body;
+    let arrived = tokio::time::timeout(limits.arrival, Limited::new(body, limit).collect());
+    match arrived.await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge { limit }),
+        Ok(Err(_)) => Err(BodyError::Broken),
+        Err(_) => Err(BodyError::TooSlow),
+    }
 }
 
 fn refused(refusal: &Refusal) -> Response {
@@ -224,4 +237,52 @@ async fn counted(State(app): State<App>, request: Request, next: Next) -> Respon
     let response = next.run(request).await;
     app.metrics.answered(route, response.status().as_u16());
     response
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use axum::body::HttpBody;
+    use http_body_util::Full;
+    use hyper::body::Frame;
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    /// A body whose first byte never comes.
+    struct Silent;
+
+    impl HttpBody for Silent {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_whole_or_refused_for_what_is_wrong_with_it() {
+        let limits = |body, arrival| Limits {
+            body,
+            arrival: Duration::from_secs(arrival),
+            ..Limits::default()
+        };
+        let ten = || Body::from(vec![7; 10]);
+        assert_eq!(whole(ten(), &limits(10, 60)).await.unwrap().len(), 10);
+        let refused = whole(ten(), &limits(9, 60)).await.unwrap_err();
+        assert_eq!(refused, BodyError::TooLarge { limit: 9 });
+        assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        // Its error says "length limit" too, of another limit than ours.
+        let broken = Body::new(Limited::new(Full::from(vec![7; 10]), 5));
+        let refused = whole(broken, &limits(10, 60)).await.unwrap_err();
+        assert_eq!(refused, BodyError::Broken);
+        let silent = Body::new(Silent);
+        let refused = whole(silent, &limits(10, 0)).await.unwrap_err();
+        assert_eq!(refused, BodyError::TooSlow);
+    }
 }

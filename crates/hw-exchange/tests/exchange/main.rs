@@ -6,9 +6,11 @@ mod mnist;
 
 use candle_core::{Device, Tensor};
 use cases::{IMAGES, cases, contents, everything, images};
-use hw_core::files::sha256_hex;
+use hw_core::{Named, files::sha256_hex};
 use hw_exchange::{ExchangeError, Format, Tensors, declaration, export, import};
-use hw_models::{Mode, ModelSpec, Network, zoo};
+use hw_models::graph::{Lowering, ValueId};
+use hw_models::layers::{self, CustomLayer, Settings};
+use hw_models::{Layer, Mode, ModelSpec, Network, zoo};
 use safetensors::tensor::TensorView;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -184,4 +186,48 @@ fn the_python_module_names_the_classes_and_holds_no_weights() {
             "(\"conv1\", Conv(1, 6, (5, 5), stride=(1, 1), bias=True, pad=(2, 2, 2, 2)))"
         )
     );
+}
+
+/// An affine layer under another name.
+struct Affine;
+
+impl Named for Affine {
+    fn name(&self) -> &'static str {
+        "affine"
+    }
+
+    fn about(&self) -> &'static str {
+        "an affine layer"
+    }
+
+    fn source(&self) -> &'static str {
+        "-"
+    }
+}
+
+impl CustomLayer for Affine {
+    fn lower(&self, _: &Settings, to: &mut Lowering, x: ValueId) -> hw_models::Result<ValueId> {
+        to.part("fc", &Layer::dense(10), x)
+    }
+}
+
+#[test]
+fn a_layer_of_another_crate_is_written_as_its_operations_or_not_at_all() {
+    layers::register(&Affine).unwrap();
+    let mut spec = zoo::spec("lenet5", [1, 28, 28], 10).unwrap();
+    spec.layers.push(Layer::Custom {
+        name: "affine".into(),
+        settings: Settings::new(),
+    });
+    let contents = contents(&spec);
+    let file = export(&contents, &spec, Format::Onnx).unwrap().remove(0);
+    let back = import(&spec, Format::Onnx, &file.bytes, "w".as_ref()).unwrap();
+    assert!(back == contents.tensors && back.contains_key("affine1.fc.weight"));
+    for format in [Format::Pytorch, Format::Torchvision] {
+        let error = export(&contents, &spec, format).unwrap_err().to_string();
+        assert!(
+            error.contains("layer affine1 is of another crate"),
+            "{error}"
+        );
+    }
 }

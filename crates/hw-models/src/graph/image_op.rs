@@ -7,7 +7,7 @@ use std::fmt::Debug;
 /// its own, and what another crate implements to add an operation ([`super::Op::Custom`]).
 ///
 /// Slices are one image's values with channels last (`[height, width, channels]`); `tensors` are the
-/// operation's parameters, then its buffers, in the order that it was given them.
+/// operation's parameters, in the order that it was given them.
 pub trait ImageOp: Debug + Send + Sync {
     /// The shape of the result (`[channels, height, width]` or `[length]`) for inputs of these shapes.
     ///

@@ -1,10 +1,12 @@
 //! From a list of layers to operations: names, shapes, parameters and work, checked once.
 
 use super::shape::{maps, vector};
-use super::{Graph, Op, Parameter, Start, ValueId};
+use super::{Graph, Op, Parameter, Start, ValueId, group_norm};
 use crate::error::{ModelError, Result};
+use crate::layers::{self, Settings};
 use crate::spec::{Border, Layer, ModelSpec};
 use hw_kernels::{Padding, Windows};
+use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -48,6 +50,7 @@ impl ModelSpec {
             graph: Graph::of(self.clone()),
             counts: HashMap::new(),
             layer: String::new(),
+            part: String::new(),
             macs: 0,
         };
         if product(&self.input) > MAX_NUMBERS {
@@ -78,11 +81,13 @@ fn product(sizes: &[usize]) -> usize {
 }
 
 /// A graph being made, at one of its layers: what a layer of another crate is given to add its tensors and
-/// operations ([`crate::spec::CustomLayer`]).
+/// operations ([`crate::CustomLayer`]).
 pub struct Lowering {
     graph: Graph,
     counts: HashMap<String, usize>,
     layer: String,
+    /// What comes between the layer's name and a tensor's: "fc1." in [a part](Lowering::part) of that name.
+    part: String,
     macs: u64,
 }
 
@@ -97,11 +102,45 @@ impl Lowering {
         &self.graph.values[value].shape
     }
 
+    /// Adds one of our layers as a part of this one, without branches of its own; its result. Its tensors are
+    /// `part.weight` and so on, each part under a name of its own.
+    ///
+    /// # Errors
+    /// [`ModelError::Layer`] when it does not fit `x`.
+    pub fn part(&mut self, part: &str, layer: &Layer, x: ValueId) -> Result<ValueId> {
+        let outer = self.part.len();
+        self.part += &format!("{part}.");
+        let y = self.lower(layer, x);
+        self.part.truncate(outer);
+        y
+    }
+
+    /// The settings of a layer as a type of its own, which derives serde's `Deserialize`.
+    ///
+    /// # Errors
+    /// [`ModelError::Layer`] when they are not of that type.
+    pub fn settings<T: DeserializeOwned>(&self, settings: &Settings) -> Result<T> {
+        let read = T::deserialize(settings);
+        read.map_err(|error| self.refuse(format!("its settings: {error}")))
+    }
+
     /// Adds an operation of this layer; its result.
     ///
     /// # Errors
-    /// [`ModelError::Layer`] when it cannot take the inputs, or its result is too large or empty.
-    pub fn add(&mut self, op: Op, inputs: Vec<ValueId>) -> Result<ValueId> {
+    /// [`ModelError::Layer`] when it cannot take the inputs, or its result is too large.
+    pub fn add(&mut self, op: Op, mut inputs: Vec<ValueId>) -> Result<ValueId> {
+        let maps = |value: &ValueId| &self.graph.values[*value].maps;
+        let ordered = match op {
+            // It knows numbers in the order of their shape only.
+            Op::Custom { .. } => true,
+            Op::Add => inputs.iter().any(|value| maps(value) != maps(&inputs[0])),
+            _ => false,
+        };
+        if ordered {
+            for value in &mut inputs {
+                *value = self.ordered(*value)?;
+            }
+        }
         let output = self.graph.add(&self.layer, op, inputs)?;
         let shape = &self.graph.values[output].shape;
         if product(shape) > MAX_NUMBERS {
@@ -113,7 +152,7 @@ impl Lowering {
     /// Adds a trainable tensor of this layer, `weight` say.
     ///
     /// # Errors
-    /// [`ModelError::Layer`] when it would be too large.
+    /// [`ModelError::Layer`] when it would be too large, or the layer has one of that name.
     pub fn parameter(&mut self, what: &str, shape: Vec<usize>, start: Start) -> Result<usize> {
         let tensor = self.tensor(what, shape, start)?;
         Ok(self.graph.add_parameter(tensor))
@@ -154,8 +193,13 @@ impl Lowering {
         if count > MAX_NUMBERS {
             return Err(self.refuse(format!("a tensor of {shape:?} would be too large to hold")));
         }
+        let name = format!("{}.{}{what}", self.layer, self.part);
+        let mut all = self.graph.parameters.iter().chain(&self.graph.buffers);
+        if all.any(|tensor| tensor.name == name) {
+            return Err(self.refuse(format!("it has a tensor {name} already")));
+        }
         Ok(Parameter {
-            name: format!("{}.{what}", self.layer),
+            name,
             shape,
             start,
             count,
@@ -182,10 +226,6 @@ impl Lowering {
         let number = self.counts.entry(stem.clone()).or_insert(0);
         *number += 1;
         let name = format!("{stem}{number}");
-        self.layer = name.clone();
-        if let Some(asked) = layer.sizes().into_iter().find(|&size| size > MAX_SIZE) {
-            return Err(self.refuse(format!("{asked} is too large; at most {MAX_SIZE}")));
-        }
         let branches = match layer.branches() {
             Some([first, second]) => Some(self.branches(&name, layer, first, second, x)?),
             None => None,
@@ -280,6 +320,9 @@ impl Lowering {
 
     /// The operations of a layer without branches.
     fn lower(&mut self, layer: &Layer, x: ValueId) -> Result<ValueId> {
+        if let Some(asked) = layer.sizes().into_iter().find(|&size| size > MAX_SIZE) {
+            return Err(self.refuse(format!("{asked} is too large; at most {MAX_SIZE}")));
+        }
         match layer {
             Layer::Pad { padding } => self.add(Op::Pad { padding: *padding }, vec![x]),
             Layer::Conv {
@@ -337,6 +380,7 @@ impl Lowering {
             Layer::Reshape { to } => self.reshape(x, to),
             Layer::Dense { units, bias } => self.dense(x, *units, *bias),
             Layer::BatchNorm { eps, momentum } => self.batch_norm(x, *eps, *momentum),
+            Layer::GroupNorm { groups, eps } => group_norm::lower(self, *groups, *eps, x),
             Layer::Activation { function } => self.add(Op::Activation(*function), vec![x]),
             Layer::Dropout { rate } => {
                 if !(0.0..1.0).contains(rate) {
@@ -355,8 +399,12 @@ impl Lowering {
                 let low_only = *low_only;
                 self.add(Op::Haar { low_only }, vec![x])
             }
+            Layer::Custom { name, settings } => {
+                let layer = layers::find(name).map_err(|problem| self.refuse(problem))?;
+                layer.lower(settings, self, x)
+            }
             Layer::Concat { .. } | Layer::Residual { .. } => {
-                unreachable!("layers with branches are lowered where their branches are")
+                Err(self.refuse("a part of a layer has no branches".into()))
             }
         }
     }

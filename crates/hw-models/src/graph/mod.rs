@@ -16,6 +16,7 @@
 
 pub mod fold;
 mod fuse;
+mod group_norm;
 pub mod image_op;
 mod lower;
 mod shape;

@@ -54,7 +54,7 @@ impl Graph {
                 Ok(Value::new([self.buffers[*centers].shape[0]]))
             }
             Op::Add => match side {
-                [side] if side.shape == x.shape => Ok(plain),
+                [side] if *side == x => Ok(x.clone()),
                 _ => Err(ends(x, side)),
             },
             Op::Concat => match (&x.shape[..], side) {

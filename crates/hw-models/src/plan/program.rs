@@ -598,6 +598,8 @@ impl<'a> Compiler<'a> {
         }
         let accumulate = self.gradients[x].is_some();
         let dx = match self.gradients[x] {
+            // It also went past the normalization, and what is written in place is not added.
+            Some(dx) if dx == g => self.copied(x, g),
             Some(dx) => dx,
             None => self.target(x, g),
         };

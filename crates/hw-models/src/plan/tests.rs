@@ -1,18 +1,28 @@
 //! The plan against the same network on candle tensors.
 
 use super::{InferencePlan, TrainPlan};
-use crate::graph::Op;
+use crate::graph::{Gradients, ImageOp, Lowering, Op, Start, ValueId};
+use crate::layers::{self, CustomLayer, Settings};
 use crate::{Border, Executor, Initializer, Layer, Mode, ModelSpec, Network, cross_entropy, zoo};
 use candle_core::{DType, Device, Tensor, Var};
-use hw_core::Rng;
+use hw_core::{Named, Rng};
 use hw_kernels::{Activation, Padding};
 use proptest::prelude::*;
+use std::sync::{Arc, Once};
 
 /// Largest difference of all gradients after one step, relative to the largest gradient of each
 /// tensor; and of the moving statistics.
 fn compare(spec: &ModelSpec, n: usize) -> (f32, String) {
     let network = Network::new(spec, 7, &Device::Cpu).unwrap();
     let mut rng = Rng::stream(3, "test", 0);
+    for ((_, var), tensor) in network.parameters().iter().zip(&network.graph().parameters) {
+        if let Start::Constant(_) = tensor.start {
+            // Scales of 1 hide mistakes, and shifts of 0 put padding on the edge of ReLU, where rounding decides.
+            let off = (0..tensor.len()).map(|_| rng.range(-0.1, 0.1)).collect();
+            let off = Tensor::from_vec(off, var.shape(), &Device::Cpu).unwrap();
+            var.set(&(var.as_tensor() + off).unwrap()).unwrap();
+        }
+    }
     let [c, h, w] = spec.input;
     let images: Vec<f32> = (0..n * c * h * w).map(|_| rng.uniform()).collect();
     let labels: Vec<u32> = (0..n).map(|_| rng.below(spec.classes) as u32).collect();
@@ -123,6 +133,10 @@ fn norm() -> Layer {
         eps: 1e-3,
         momentum: 0.1,
     }
+}
+
+fn groups(groups: usize) -> Layer {
+    Layer::GroupNorm { groups, eps: 1e-3 }
 }
 
 fn strided(out: usize, kernel: usize, stride: usize, border: Border) -> Layer {
@@ -304,6 +318,33 @@ fn a_plans_gradients_are_the_networks_through_wavelets() {
     assert!(off < 2e-3, "{off} in {place}");
 }
 
+#[test]
+fn normalized_groups_are_the_same_in_both_executors_and_have_the_slopes_of_the_loss() {
+    let layers = vec![
+        strided(12, 3, 1, Border::Same),
+        groups(3),
+        Layer::activation(Activation::Swish),
+        strided(6, 3, 2, Border::Same),
+        groups(6),
+        Layer::Flatten,
+        groups(2),
+        Layer::dense(5),
+    ];
+    let spec = small("groups", layers);
+    let (off, place) = compare(&spec, 7);
+    assert!(off < 1e-4, "{off} in {place}");
+    let (off, place) = slopes(&spec, 3);
+    assert!(off < 1e-3, "{off} in {place}");
+    for (wrong, part) in [(5, "12 channels are no 5 groups"), (0, "no 0 groups")] {
+        let layers = vec![strided(12, 3, 1, Border::Same), groups(wrong)];
+        let problem = small("wrong", layers).lower().unwrap_err().to_string();
+        assert!(
+            problem.contains("gn1") && problem.contains(part),
+            "{problem}"
+        );
+    }
+}
+
 /// Layers that fit each other, of every kind, for images `[2, 9, 7]` or what is left of them.
 fn chains() -> impl Strategy<Value = Vec<Layer>> {
     let any_border = || {
@@ -345,6 +386,7 @@ fn chains() -> impl Strategy<Value = Vec<Layer>> {
             padding,
         }),
         Just(norm()),
+        Just(groups(1)),
         function().prop_map(Layer::activation),
         Just(Layer::Dropout { rate: 0.4 }),
         Just(Layer::Subsample { kernel: 2 }),
@@ -384,12 +426,24 @@ fn chains() -> impl Strategy<Value = Vec<Layer>> {
 
 /// What may come between maps and logits.
 fn ends() -> impl Strategy<Value = Vec<Layer>> {
+    let grouped = vec![
+        Layer::Flatten,
+        groups(1),
+        Layer::activation(Activation::Tanh),
+    ];
     let order = vec![Layer::Flatten, norm(), Layer::activation(Activation::Tanh)];
+    let sum = |body| {
+        let shortcut = vec![];
+        vec![Layer::Flatten, Layer::Residual { body, shortcut }]
+    };
     let choices = vec![
         vec![Layer::GlobalAvgPool],
         vec![Layer::Flatten],
         vec![Layer::Flatten, Layer::Dropout { rate: 0.2 }],
         order,
+        grouped,
+        sum(vec![norm()]),
+        sum(vec![]),
     ];
     prop::sample::select(choices)
 }
@@ -447,4 +501,190 @@ fn the_gradient_of_the_images_is_the_networks() {
     for (a, b) in ours.iter().zip(&theirs) {
         assert!((a - b).abs() < 1e-5 * scale, "{a} {b}");
     }
+}
+
+/// `y = w x² + s x` with one `w` a channel, and one `s` a channel of a second input if there is one.
+#[derive(Debug)]
+struct Curve;
+
+impl ImageOp for Curve {
+    fn output(&self, inputs: &[&[usize]]) -> Result<Vec<usize>, String> {
+        Ok(inputs[0].to_vec())
+    }
+
+    fn forward(&self, inputs: &[&[f32]], tensors: &[&[f32]], y: &mut [f32]) {
+        let channels = tensors[0].len();
+        for (at, (y, x)) in y.iter_mut().zip(inputs[0]).enumerate() {
+            let slope = inputs.get(1).map_or(1.0, |s| s[at % channels]);
+            *y = (tensors[0][at % channels] * x + slope) * x;
+        }
+    }
+
+    fn backward(&self, inputs: &[&[f32]], tensors: &[&[f32]], dy: &[f32], to: Gradients<'_, '_>) {
+        let (x, w) = (inputs[0], tensors[0]);
+        if let Some(ds) = to.inputs.get_mut(1) {
+            ds.fill(0.0);
+        }
+        for (at, (x, dy)) in x.iter().zip(dy).enumerate() {
+            let channel = at % w.len();
+            let slope = inputs.get(1).map_or(1.0, |s| s[channel]);
+            to.inputs[0][at] = (2.0 * w[channel] * x + slope) * dy;
+            to.parameters[0][channel] += x * x * dy;
+            if let Some(ds) = to.inputs.get_mut(1) {
+                ds[channel] += x * dy;
+            }
+        }
+    }
+
+    fn reference(&self, inputs: &[Tensor], tensors: &[Tensor]) -> candle_core::Result<Tensor> {
+        let x = &inputs[0];
+        let of_maps = |t: &Tensor| t.reshape([t.dims(), &vec![1; x.rank() - 2][..]].concat());
+        let slope = match inputs.get(1) {
+            Some(slope) => of_maps(slope)?,
+            None => x.ones_like()?,
+        };
+        let bent = x.broadcast_mul(&of_maps(&tensors[0].unsqueeze(0)?)?)?;
+        bent.broadcast_add(&slope)? * x
+    }
+}
+
+impl Named for Curve {
+    fn name(&self) -> &'static str {
+        "curve"
+    }
+
+    fn about(&self) -> &'static str {
+        "a parabola for each channel, as steep as the map's mean says"
+    }
+
+    fn source(&self) -> &'static str {
+        "-"
+    }
+}
+
+impl CustomLayer for Curve {
+    fn lower(
+        &self,
+        settings: &Settings,
+        lowering: &mut Lowering,
+        x: ValueId,
+    ) -> crate::Result<ValueId> {
+        #[derive(serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Read {
+            #[serde(default)]
+            gated: bool,
+        }
+        let Read { gated } = lowering.settings(settings)?;
+        let channels = lowering.shape(x)[0];
+        let mut inputs = vec![x];
+        if gated {
+            let means = lowering.part("mean", &Layer::GlobalAvgPool, x)?;
+            inputs.push(lowering.part("fc", &Layer::dense(channels), means)?);
+        }
+        let weight = lowering.parameter("weight", vec![channels], Start::Constant(0.3))?;
+        let (op, parameters) = (Arc::new(Curve), vec![weight]);
+        lowering.add(Op::Custom { op, parameters }, inputs)
+    }
+}
+
+fn curve(gated: bool) -> Layer {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| layers::register(&Curve).unwrap());
+    let json = serde_json::json!({"type": "custom", "name": "curve", "settings": {"gated": gated}});
+    serde_json::from_value(json).unwrap()
+}
+
+/// Everywhere that fusing and folding could take it apart: at the images, after and before normalization,
+/// in both branches of a sum, and where a vector was flattened from maps.
+fn curves() -> ModelSpec {
+    let layers = vec![
+        curve(true),
+        Layer::conv(4, 3, Border::Valid),
+        norm(),
+        curve(true),
+        norm(),
+        Layer::activation(Activation::Relu),
+        Layer::Residual {
+            body: vec![curve(false), norm()],
+            shortcut: vec![curve(true)],
+        },
+        norm(),
+        curve(false),
+        Layer::max_pool(3),
+        Layer::Flatten,
+        curve(false),
+        Layer::dense(5),
+    ];
+    ModelSpec {
+        input: [2, 9, 11],
+        ..small("curves", layers)
+    }
+}
+
+#[test]
+fn a_layer_of_another_crate_is_the_same_in_both_executors() {
+    let spec = curves();
+    let graph = spec.lower().unwrap();
+    let names: Vec<&str> = graph.parameters.iter().map(|p| p.name.as_str()).collect();
+    assert_eq!(
+        names[..3],
+        ["curve1.fc.weight", "curve1.fc.bias", "curve1.weight"]
+    );
+    assert_eq!(graph.layers[0].parameters.len(), 3);
+    let (off, place) = compare(&spec, 7);
+    assert!(off < 1e-4, "{off} in {place}");
+}
+
+#[test]
+fn the_gradients_of_a_layer_of_another_crate_are_slopes_of_the_loss() {
+    let (off, place) = slopes(&curves(), 3);
+    assert!(off < 1e-3, "{off} in {place}");
+}
+
+/// The largest difference of a plan's gradients from central differences of the reference's loss in double
+/// precision, relative to the largest gradient of all.
+fn slopes(spec: &ModelSpec, n: usize) -> (f64, String) {
+    let graph = spec.lower().unwrap();
+    let network = Network::with_dtype(spec, 7, &Device::Cpu, DType::F64).unwrap();
+    let mut plan = TrainPlan::with_tensors(&graph, &network.tensors().unwrap(), n);
+    let mut rng = Rng::stream(11, "test", 0);
+    let [c, h, w] = spec.input;
+    let images: Vec<f32> = (0..n * c * h * w).map(|_| rng.uniform()).collect();
+    let labels: Vec<u32> = (0..n).map(|_| rng.below(spec.classes) as u32).collect();
+    plan.step(&images, &labels, 5, &cross_entropy).unwrap();
+    let x = Tensor::from_slice(&images, (n, c, h, w), &Device::Cpu).unwrap();
+    let loss = || -> f64 {
+        let mode = Mode::Train { dropout_seed: 5 };
+        let logits = network.forward(&x, mode).unwrap().to_vec2::<f64>().unwrap();
+        let of_image = |(logits, &label): (&Vec<f64>, &u32)| {
+            let own = logits[label as usize];
+            logits.iter().map(|l| (l - own).exp()).sum::<f64>().ln()
+        };
+        logits.iter().zip(&labels).map(of_image).sum::<f64>() / n as f64
+    };
+    let (mut worst, mut largest) = ((0.0, String::new()), 0f64);
+    for ((name, var), ours) in network.parameters().iter().zip(plan.gradients()) {
+        let start = var.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+        // A few of many.
+        for at in (0..start.len()).step_by(1 + start.len() / 5) {
+            let moved = |by: f64| {
+                let mut values = start.clone();
+                values[at] += by;
+                var.set(&Tensor::from_vec(values, var.shape(), &Device::Cpu).unwrap())
+                    .unwrap();
+                loss()
+            };
+            let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+            assert!(slope.is_finite(), "{name}");
+            largest = largest.max(slope.abs());
+            let off = (slope - f64::from(ours[at])).abs();
+            if off > worst.0 {
+                worst = (off, format!("{name}[{at}]"));
+            }
+        }
+        var.set(&Tensor::from_vec(start, var.shape(), &Device::Cpu).unwrap())
+            .unwrap();
+    }
+    (worst.0 / largest, worst.1)
 }

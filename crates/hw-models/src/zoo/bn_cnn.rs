@@ -63,7 +63,7 @@ mod tests {
         zoo::spec_with("bn-cnn", [1, 28, 28], 10, &settings.collect()).unwrap()
     }
 
-    fn kinds(spec: &ModelSpec) -> Vec<&'static str> {
+    fn kinds(spec: &ModelSpec) -> Vec<&str> {
         spec.layers.iter().map(Layer::kind).collect()
     }
 

@@ -5,7 +5,7 @@ mod golden;
 
 use candle_core::DType;
 use golden::{Case, Golden, LEARNED, LEAST_CHANGE_F32, LEAST_CHANGE_F64, LOSSES, Outcome};
-use golden::{TOLERANCE_F64, WEIGHTS};
+use golden::{LEARNED_F64, TOLERANCE_F64, WEIGHTS};
 use hw_models::zoo;
 
 fn golden() -> Golden {

@@ -7,14 +7,13 @@
 
 use crate::config::TrainConfig;
 use crate::error::{Result, TrainError};
-use crate::experiment::Experiment;
 use crate::learner::Learner;
 use crate::provenance::{Computation, DataStamp, Versions};
 use crate::schedule::Plateau;
 use crate::stopping::BestSoFar;
 use candle_core::{Device, Tensor};
-use hw_models::Network;
 use hw_models::weights::{self, Contents, STATE_PREFIX, StoredTensor};
+use hw_models::{Executor, Graph, Network, Tensors};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -43,6 +42,38 @@ pub struct Stamp {
     /// What computed it.
     #[serde(default = "Computation::first")]
     pub computation: Computation,
+}
+
+impl Stamp {
+    /// Whether the run found in `folder` is the one described here.
+    ///
+    /// # Errors
+    /// [`TrainError::OtherComputation`] or [`TrainError::OtherRun`] when it is not.
+    pub(crate) fn check_run(
+        &self,
+        folder: &Path,
+        found: String,
+        computation: Computation,
+    ) -> Result<()> {
+        if found == self.run {
+            return Ok(());
+        }
+        let path = folder.into();
+        // Then the id is another one in any case, and the data and the configuration may be the same.
+        Err(match computation == self.computation {
+            false => TrainError::OtherComputation {
+                path,
+                run: found,
+                found: computation.into(),
+                now: self.computation.clone().into(),
+            },
+            true => TrainError::OtherRun {
+                path,
+                found,
+                expected: self.run.clone(),
+            },
+        })
+    }
 }
 
 /// Where a run stands: enough to go on as if it had never stopped.
@@ -155,7 +186,7 @@ impl Last {
     ///
     /// # Errors
     /// [`TrainError::Model`] or [`TrainError::Damaged`] when the file is damaged,
-    /// [`TrainError::OtherRun`] when it belongs to another run.
+    /// as [`Stamp::check_run`] when it belongs to another run.
     pub(crate) fn read(folder: &Path, stamp: &Stamp) -> Result<Option<Self>> {
         let path = folder.join(LAST);
         if !path.exists() {
@@ -163,13 +194,7 @@ impl Last {
         }
         let contents = weights::read(&path)?;
         let found: Stamp = field(&path, &contents, "stamp")?;
-        if found.run != stamp.run {
-            return Err(TrainError::OtherRun {
-                path: folder.into(),
-                found: found.run,
-                expected: stamp.run.clone(),
-            });
-        }
+        stamp.check_run(folder, found.run, found.computation)?;
         let progress = field(&path, &contents, "progress")?;
         Ok(Some(Self {
             path,
@@ -178,19 +203,24 @@ impl Last {
         }))
     }
 
-    /// What goes on learning from there.
+    /// What goes on learning from there, by the executor that is made of the network.
     ///
     /// # Errors
     /// [`TrainError::Model`] or [`TrainError::Damaged`] when a tensor is missing, unknown or of another
     /// shape.
-    pub(crate) fn learner(self, experiment: &Experiment) -> Result<Learner> {
+    pub(crate) fn learner(
+        self,
+        config: &TrainConfig,
+        executor: impl FnOnce(Graph, &Tensors) -> Result<Box<dyn Executor>>,
+    ) -> Result<Learner> {
         let (graph, tensors) = self.contents.graph(&self.path)?;
+        let executor = executor(graph, &tensors)?;
         let state = self.contents.tensors.into_iter();
         let state = state.filter_map(|(name, tensor)| {
             Some((name.strip_prefix(STATE_PREFIX)?.to_string(), tensor.values))
         });
         let steps = self.progress.step;
-        let learner = Learner::restored(experiment, graph, &tensors, steps, state.collect())?;
+        let learner = Learner::restored(config, executor, steps, state.collect());
         learner.map_err(|problem| TrainError::Damaged {
             path: self.path,
             problem,

@@ -1,5 +1,7 @@
 //! Everything that can go wrong in training.
 
+use crate::experiment::CONFIG;
+use crate::provenance::Computation;
 use std::path::PathBuf;
 
 /// An error of `hw-train`; each says what was wrong, where, and what to do.
@@ -51,6 +53,24 @@ pub enum TrainError {
         found: String,
         /// The run that was to be continued.
         expected: String,
+    },
+    /// The folder holds a run that this program would compute in another way, to other bits.
+    #[error(
+        "{path} holds run {run}, computed in {found}; this program computes such a run in {now}, to other \
+         bits, so it does not go on with it; use its weights as they are (`hw eval --checkpoint {path}`), \
+         finish it with the program that began it, or start it anew: `hw train --config \
+         {path}/{CONFIG} --out FOLDER`",
+        path = path.display()
+    )]
+    OtherComputation {
+        /// The run's folder.
+        path: PathBuf,
+        /// The run that lives there.
+        run: String,
+        /// What computed it.
+        found: Box<Computation>,
+        /// What would go on with it.
+        now: Box<Computation>,
     },
     /// The folder holds no run.
     #[error("{path} holds no run: {missing} is missing; start one with `hw train --out`")]

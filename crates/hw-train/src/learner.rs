@@ -3,6 +3,7 @@
 
 use crate::averaging::Averages;
 use crate::checkpoint::Numbers;
+use crate::config::TrainConfig;
 use crate::error::Result;
 use crate::experiment::Experiment;
 use crate::optimizer::OptimizerState;
@@ -12,6 +13,9 @@ use hw_models::{
     Executor, Frozen, Graph, LossFunction, Mode, Network, StepResult, Tensors, Weights, executor,
 };
 use std::cell::RefCell;
+
+#[cfg(test)]
+mod tests;
 
 /// A network that learns.
 pub(crate) struct Learner {
@@ -26,55 +30,61 @@ pub(crate) struct Scored {
     pub(crate) buffers: Vec<Vec<f32>>,
 }
 
+impl Experiment {
+    /// What trains a network with these tensors on the experiment's device.
+    pub(crate) fn executor(&self, graph: Graph, tensors: &Tensors) -> Result<Box<dyn Executor>> {
+        let weights = Weights::Given(tensors);
+        Ok(executor(graph, weights, self.config.batch, &self.device)?)
+    }
+
+    /// An untrained network, its weights drawn from the seed.
+    pub(crate) fn learner(&self) -> Result<Learner> {
+        let graph = self.spec.lower()?;
+        let weights = Weights::Fresh(self.config.seed);
+        let executor = executor(graph, weights, self.config.batch, &self.device)?;
+        Ok(Learner::new(&self.config, executor))
+    }
+}
+
 impl Learner {
-    /// An untrained one, its weights drawn from the experiment's seed.
-    pub(crate) fn new(experiment: &Experiment) -> Result<Self> {
-        let graph = experiment.spec.lower()?;
-        let config = &experiment.config;
-        let weights = Weights::Fresh(config.seed);
-        let executor = executor(graph, weights, config.batch, &experiment.device)?;
-        Ok(Self {
+    /// One that starts with what `executor` holds.
+    pub(crate) fn new(config: &TrainConfig, executor: Box<dyn Executor>) -> Self {
+        Self {
             optimizer: OptimizerState::flat(config.optimizer.clone(), executor.weights().len()),
             averages: config.ema.map(|decay| Averages::new(decay, &*executor)),
             executor,
-        })
+        }
     }
 
-    /// One that goes on after `steps` steps, from its tensors and the numbers that [`Self::state`] gave; a
-    /// sentence about the first of them that is missing, has another length or belongs to nothing.
+    /// One that goes on after `steps` steps, from what `executor` holds and the numbers that
+    /// [`Self::state`] gave, whichever the executor was that they are from.
+    ///
+    /// # Errors
+    /// A sentence about the first number that is missing, has another length or belongs to nothing.
     pub(crate) fn restored(
-        experiment: &Experiment,
-        graph: Graph,
-        tensors: &Tensors,
+        config: &TrainConfig,
+        executor: Box<dyn Executor>,
         steps: u64,
         mut state: Numbers,
-    ) -> Result<std::result::Result<Self, String>> {
-        let config = &experiment.config;
-        let weights = Weights::Given(tensors);
-        let executor = executor(graph, weights, config.batch, &experiment.device)?;
-        let restore = |state: &mut Numbers| {
-            let averages = match config.ema {
-                Some(decay) => Some(Averages::restored(decay, &*executor, state)?),
-                None => None,
-            };
-            let taking = Taking::new(executor.graph(), state);
-            let rule = config.optimizer.clone();
-            let optimizer = OptimizerState::flat_from(rule, steps, |slot| {
-                executor
-                    .pack(&|name| taking.take(&format!("{slot}.{name}"), name, "optimizer state"))
-            });
-            taking.problem()?;
-            match state.keys().next() {
-                None => Ok((optimizer, averages)),
-                Some(key) => Err(format!("optimizer state '{key}' belongs to no parameter")),
-            }
+    ) -> std::result::Result<Self, String> {
+        let averages = match config.ema {
+            Some(decay) => Some(Averages::restored(decay, &*executor, &mut state)?),
+            None => None,
         };
-        let restored = restore(&mut state);
-        Ok(restored.map(|(optimizer, averages)| Self {
-            executor,
-            optimizer,
-            averages,
-        }))
+        let taking = Taking::new(executor.graph(), &mut state);
+        let optimizer = OptimizerState::flat_from(config.optimizer.clone(), steps, |slot| {
+            let take = |name: &str| taking.take(&format!("{slot}.{name}"), name, "optimizer state");
+            executor.pack(&take)
+        });
+        taking.problem()?;
+        match state.keys().next() {
+            Some(key) => Err(format!("optimizer state '{key}' belongs to no parameter")),
+            None => Ok(Self {
+                executor,
+                optimizer,
+                averages,
+            }),
+        }
     }
 
     /// Its graph.

@@ -3,7 +3,6 @@
 
 use crate::error::{Result, TrainError};
 use crate::experiment::Experiment;
-use crate::learner::Learner;
 use hw_core::{CancelToken, Rng};
 use serde::Serialize;
 
@@ -84,7 +83,7 @@ impl Experiment {
                 expected: "absent: a range test looks at the loss of the labels only".into(),
             });
         }
-        let mut learner = Learner::new(self)?;
+        let mut learner = self.learner()?;
         let loss = self.config.loss.of_image(&self.loss);
         let batches = (0..).flat_map(|epoch| self.train.epoch(epoch, 0));
         let mut curve = Curve::default();

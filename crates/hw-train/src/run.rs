@@ -130,7 +130,8 @@ impl Experiment {
     /// Goes on where the run in `folder` stopped; a complete run is only read.
     ///
     /// # Errors
-    /// [`TrainError::NoRun`] when there is none, [`TrainError::OtherRun`] when it is another; else as
+    /// [`TrainError::NoRun`] when there is none, [`TrainError::OtherRun`] when it is another,
+    /// [`TrainError::OtherComputation`] when this program would compute it in another way; else as
     /// [`Self::start`].
     pub fn resume(&self, folder: &Path, options: RunOptions<'_>) -> Result<Outcome> {
         if !folder.join(CONFIG).exists() {
@@ -151,13 +152,8 @@ impl Experiment {
     }
 
     fn proceed(&self, folder: &Path, options: RunOptions<'_>) -> Result<Outcome> {
-        if let Some(file) = read_run(folder).filter(|file| file.run != self.id()) {
-            let expected = self.id().into();
-            return Err(TrainError::OtherRun {
-                path: folder.into(),
-                found: file.run,
-                expected,
-            });
+        if let Some(file) = read_run(folder) {
+            self.stamp.check_run(folder, file.run, file.computation)?;
         }
         let restore = || Last::read(folder, &self.stamp);
         let complete = |last: &Last| self.completed(folder, last);
@@ -326,8 +322,12 @@ impl<'a, 'o> Trainer<'a, 'o> {
         hold: Option<&'a Hold>,
     ) -> Result<Self> {
         let (progress, learner) = match last {
-            Some(last) => (last.progress.clone(), last.learner(experiment)?),
-            None => (Progress::default(), Learner::new(experiment)?),
+            Some(last) => {
+                let executor = |graph, tensors: &_| experiment.executor(graph, tensors);
+                let progress = last.progress.clone();
+                (progress, last.learner(&experiment.config, executor)?)
+            }
+            None => (Progress::default(), experiment.learner()?),
         };
         let log = EventLog::open(&folder.join(EVENTS), progress.epoch, progress.step)?;
         let history = events::epochs(&events::read(&folder.join(EVENTS)));

@@ -471,11 +471,8 @@ impl InferencePlan {
             let mut scratch = scratch.chunks_exact_mut(self.scratch);
             let own = scratch.next().expect("there is scratch for each thread");
             let body = Shared::new(self, &self.body, image, body);
-            // SAFETY: the body's output is written before the first step of the head reads it.
-            let bridge = unsafe {
-                let len = self.values[self.body.output];
-                std::slice::from_raw_parts(body.at(self.body.output), len)
-            };
+            let bridge = self.values[self.body.output];
+            let bridge = std::ptr::slice_from_raw_parts(body.at(self.body.output), bridge);
             let head = Shared::new(self, &self.head, bridge, head);
             let part = |step: usize| {
                 if self.body.steps.contains(&step) {
@@ -619,7 +616,8 @@ impl Part {
 struct Shared<'a> {
     plan: &'a InferencePlan,
     part: &'a Part,
-    image: &'a [f32],
+    /// Another part's output is a part's input, and written meanwhile: no slice before it is read.
+    image: *const [f32],
     values: *mut f32,
 }
 
@@ -632,7 +630,7 @@ impl<'a> Shared<'a> {
     fn new(
         plan: &'a InferencePlan,
         part: &'a Part,
-        image: &'a [f32],
+        image: *const [f32],
         values: &'a mut [f32],
     ) -> Self {
         let values = values.as_mut_ptr();
@@ -693,7 +691,7 @@ impl<'a> Shared<'a> {
             relu: *relu,
         };
         let run = self.chunk();
-        // SAFETY: the caller's contract.
+        // SAFETY: `x` is an earlier step's and lies apart from `y`, of which this share is the caller's alone.
         unsafe {
             let (x, y) = (run.read(*x), run.at(*y));
             match prepared {
@@ -707,7 +705,7 @@ impl<'a> Shared<'a> {
 struct Chunk<'a> {
     plan: &'a InferencePlan,
     part: &'a Part,
-    images: &'a [f32],
+    images: *const [f32],
     n: usize,
     many: bool,
     values: *mut f32,
@@ -719,25 +717,32 @@ impl Chunk<'_> {
         unsafe { self.values.add(self.part.starts[value] * self.n) }
     }
 
+    /// # Safety
+    /// It was written, and nobody writes it while the slice lives.
     unsafe fn read(&self, value: Value) -> &[f32] {
         if value == self.part.input {
-            return self.images;
+            // SAFETY: the images outlive the work on them, and are not written now.
+            return unsafe { &*self.images };
         }
         // SAFETY: as `at`; no one writes it while it is read.
         unsafe { std::slice::from_raw_parts(self.at(value), self.plan.values[value] * self.n) }
     }
 
+    /// # Safety
+    /// Nobody else touches the value while the slice lives.
     #[allow(clippy::mut_from_ref)] // one thread, and values that lie apart
     unsafe fn write(&self, value: Value) -> &mut [f32] {
-        // SAFETY: as `at`.
+        // SAFETY: as `at`; the caller alone has it.
         unsafe { std::slice::from_raw_parts_mut(self.at(value), self.plan.values[value] * self.n) }
     }
 
     /// # Safety
-    /// What the step reads and writes lies apart, but for steps that may work in place.
+    /// The steps before it are done, no other thread works on these values, and what the step reads and writes lies
+    /// apart, but for steps that may work in place.
     unsafe fn step(&self, step: &Step, scratch: &mut [f32]) {
         let weights = &self.plan.weights;
-        // SAFETY: the caller's contract.
+        // SAFETY: inputs were written and lie apart from the output, or the step reads them by pointer before it
+        // writes; no other thread has any of them.
         unsafe {
             match *step {
                 Step::Conv {

@@ -95,7 +95,7 @@ impl<T> Shared<T> {
     /// # Safety
     /// It exists, and no other thread uses it at the same time.
     unsafe fn range<'a>(self, start: usize, len: usize) -> &'a mut [T] {
-        // SAFETY: the caller's contract.
+        // SAFETY: the part exists and is this thread's, as the caller promised.
         unsafe { std::slice::from_raw_parts_mut(self.0.add(start), len) }
     }
 }
@@ -623,9 +623,13 @@ impl Run<'_> {
     }
 
     /// Where the chunk's images of a value start.
+    ///
+    /// # Safety
+    /// The images are of this batch, no more than a chunk of this phase has, and the chunk's local memory is what
+    /// [`Self::with_worker`] gave.
     unsafe fn at(&self, value: Value, chunk: &Chunk<'_>) -> *mut f32 {
         let len = self.graph.values[value];
-        // SAFETY: the layout has room for the whole batch, or for a chunk.
+        // SAFETY: the layout has room for the whole batch, or for a chunk, and the images are of either.
         unsafe {
             match self.places[value] {
                 Place::Input => self
@@ -640,35 +644,45 @@ impl Run<'_> {
         }
     }
 
+    /// # Safety
+    /// As [`Self::at`], and nobody writes these images of the value while the slice lives.
     unsafe fn read(&self, value: Value, chunk: &Chunk<'_>) -> &[f32] {
         let len = self.graph.values[value] * chunk.images.len();
         // SAFETY: as `at`; no one writes it while it is read.
         unsafe { std::slice::from_raw_parts(self.at(value, chunk), len) }
     }
 
+    /// # Safety
+    /// As [`Self::at`], and nobody else touches these images of the value while the slice lives.
     #[allow(clippy::mut_from_ref)] // the caller vouches that it is the only one
     unsafe fn write(&self, value: Value, chunk: &Chunk<'_>) -> &mut [f32] {
         let len = self.graph.values[value] * chunk.images.len();
-        // SAFETY: as `at`; these images are this thread's.
+        // SAFETY: as `at`; the caller alone has these images of the value.
         unsafe { std::slice::from_raw_parts_mut(self.at(value, chunk), len) }
     }
 
+    /// # Safety
+    /// As [`Self::write`].
     #[allow(clippy::mut_from_ref)] // as above
     unsafe fn winners(&self, index: usize, chunk: &Chunk<'_>) -> &mut [u8] {
         let len = self.program.winners[index];
-        // SAFETY: there is room for the batch, and these images are this thread's.
+        // SAFETY: there is room for the batch, and the caller alone has these images of the winners.
         unsafe {
             let start = self.winners[index].0.add(chunk.images.start * len);
             std::slice::from_raw_parts_mut(start, chunk.images.len() * len)
         }
     }
 
+    /// A lane's own sum of a slot's gradients.
+    ///
+    /// # Safety
+    /// The lane is one of this step's, and nobody else works on it.
     #[allow(clippy::mut_from_ref)] // as above
     unsafe fn lane_sum(&self, slot: usize, lane: usize) -> &mut [f32] {
         let from =
             self.program.lane_slots[slot].expect("the compiler gave it a place in the lanes");
         let len = self.graph.slots[slot].len;
-        // SAFETY: every lane has its own sums.
+        // SAFETY: every lane has its own sums, each slot's apart, and the lane is the caller's.
         unsafe {
             let start = self.lane_sums.0.add(lane * self.program.lane_len + from);
             std::slice::from_raw_parts_mut(start, len)
@@ -676,13 +690,18 @@ impl Run<'_> {
     }
 
     /// Transposed or prepared weights from `start` on.
+    ///
+    /// # Safety
+    /// The phase that runs [`Self::transpose`] is over.
     unsafe fn turned(&self, start: usize) -> &[f32] {
-        // SAFETY: they were written in an earlier phase, and nobody writes them now.
+        // SAFETY: `start` is a place within them, and nobody writes them after that phase.
         unsafe {
             std::slice::from_raw_parts(self.transposed.0.add(start), self.transposed_len - start)
         }
     }
 
+    /// # Safety
+    /// As [`Self::step`], but that other threads may work on other units of the same images.
     unsafe fn conv(
         &self,
         op: &ConvOp,
@@ -698,7 +717,8 @@ impl Run<'_> {
         };
         let w = part(self.weights, &slots[op.weight]);
         let images = chunk.images.len();
-        // SAFETY: the caller's contract.
+        // SAFETY: `x` was written by an earlier step and lies apart from `y`, whose units are this thread's; the
+        // weights were prepared in an earlier phase.
         unsafe {
             let (x, y) = (self.read(op.x, chunk), self.at(op.y, chunk));
             match prepared {
@@ -711,6 +731,8 @@ impl Run<'_> {
         }
     }
 
+    /// # Safety
+    /// As [`Self::step`]; with `blocks`, only they must be this thread's.
     unsafe fn weight_gradient(
         &self,
         op: &ConvOp,
@@ -720,7 +742,8 @@ impl Run<'_> {
     ) {
         let conv = &op.conv;
         let images = chunk.images.len();
-        // SAFETY: the caller's contract.
+        // SAFETY: earlier steps wrote `x` and `dy`; what is written is the lane's own sum, or this thread's blocks of
+        // the slot in the gradients.
         unsafe {
             let (x, dy) = (self.read(op.x, chunk), self.read(dy, chunk));
             let (to, add, blocks) = match blocks {
@@ -737,6 +760,8 @@ impl Run<'_> {
         }
     }
 
+    /// # Safety
+    /// As [`Self::conv`].
     unsafe fn input_gradient(
         &self,
         back: usize,
@@ -748,7 +773,8 @@ impl Run<'_> {
     ) {
         let back = &self.program.backs[back];
         let images = chunk.images.len();
-        // SAFETY: the caller's contract; the weights were transposed in an earlier phase.
+        // SAFETY: `dy` was written by an earlier step and lies apart from `dx`, whose units are this thread's; the
+        // weights were transposed in an earlier phase.
         unsafe {
             let turned = self.turned(back.start);
             let dy = self.read(dy, chunk);
@@ -761,10 +787,11 @@ impl Run<'_> {
     /// One step for one chunk.
     ///
     /// # Safety
-    /// No other thread works on the chunk's images or on its lane.
+    /// No other thread works on the chunk's images or on its lane, the steps before it are done for them, and the
+    /// chunk is one of this phase ([`Self::at`]).
     unsafe fn step(&self, step: &Step, chunk: &mut Chunk<'_>) {
-        // SAFETY: the caller's contract; a step's inputs and outputs lie apart unless it is written
-        // for one that is both.
+        // SAFETY: images and lane are this thread's alone, so nobody else touches what is read or written here; a
+        // step's inputs and outputs lie apart unless it is written for one that is both.
         unsafe {
             match *step {
                 Step::Task(ref task) => self.task_of_lane(task, chunk),
@@ -926,8 +953,10 @@ impl Run<'_> {
         }
     }
 
+    /// # Safety
+    /// As [`Self::step`].
     unsafe fn task_of_lane(&self, task: &Task, chunk: &mut Chunk<'_>) {
-        // SAFETY: the caller's contract.
+        // SAFETY: images and lane are this thread's alone, so all units and blocks of them are.
         unsafe {
             match *task {
                 Task::Conv { ref op, prepared } => {
@@ -960,9 +989,11 @@ impl Run<'_> {
         slots.chain(buffers).collect()
     }
 
+    /// # Safety
+    /// As [`Self::step`].
     unsafe fn image(&self, op: &ImageStep, chunk: &mut Chunk<'_>) {
         let tensors = self.tensors(op);
-        // SAFETY: the caller's contract; a result has memory of its own.
+        // SAFETY: these images are this thread's alone, and a result has memory of its own.
         let (inputs, y) = unsafe {
             let inputs: Vec<&[f32]> = op.inputs.iter().map(|&x| self.read(x, chunk)).collect();
             (inputs, self.write(op.y, chunk))
@@ -981,6 +1012,8 @@ impl Run<'_> {
         parts.map(|(all, len)| &all[image * len..][..len]).collect()
     }
 
+    /// # Safety
+    /// As [`Self::step`].
     unsafe fn image_gradient(
         &self,
         op: &ImageStep,
@@ -989,8 +1022,7 @@ impl Run<'_> {
         chunk: &mut Chunk<'_>,
     ) {
         let tensors = self.tensors(op);
-        // SAFETY: the caller's contract; the gradients of all inputs and of the result lie apart, and a lane's
-        // sums are its own.
+        // SAFETY: images and lane are this thread's alone; the gradients of all inputs and of the result lie apart.
         let (inputs, y, dy, mut dx_all, mut sums) = unsafe {
             let inputs: Vec<&[f32]> = op.inputs.iter().map(|&x| self.read(x, chunk)).collect();
             let dx: Vec<&mut [f32]> = dx.iter().map(|&dx| self.write(dx, chunk)).collect();
@@ -1029,8 +1061,10 @@ impl Run<'_> {
         Rng::stream(self.dropout_seed, name, 0).next_u64()
     }
 
+    /// # Safety
+    /// As [`Self::step`].
     unsafe fn norm_apply(&self, op: &NormOp, norm: usize, chunk: &mut Chunk<'_>) {
-        // SAFETY: the caller's contract; statistics stand still during this phase.
+        // SAFETY: these images are this thread's alone, and input, side and output lie apart.
         unsafe {
             let state = &self.norms[norm];
             let (x, y) = (self.read(op.x, chunk), self.write(op.y, chunk));
@@ -1044,9 +1078,11 @@ impl Run<'_> {
         }
     }
 
+    /// # Safety
+    /// As [`Self::step`].
     unsafe fn norm_sums(&self, op: &NormOp, norm: usize, g: Value, chunk: &mut Chunk<'_>) {
         let len = self.graph.values[op.x];
-        // SAFETY: the caller's contract; a lane's sums are its own.
+        // SAFETY: these images are this thread's alone; `x` and `y` lie apart from `g`, and `y` has as many floats.
         unsafe {
             let state = &self.norms[norm];
             let mean = &state.mean;
@@ -1077,13 +1113,16 @@ impl Run<'_> {
         }
     }
 
+    /// # Safety
+    /// As [`Self::step`].
     unsafe fn act_gradient(
         &self,
         function: Activation,
         [x, y, dy, dx]: [Value; 4],
         chunk: &mut Chunk<'_>,
     ) {
-        // SAFETY: the caller's contract.
+        // SAFETY: these images are this thread's alone; `dx` lies apart from `x` and `y`, and `dy`, which may be `dx`,
+        // has as many floats and is read through a pointer only.
         unsafe {
             let (x, y) = (self.read(x, chunk), self.read(y, chunk));
             let from = self.at(dy, chunk).cast_const();
@@ -1098,8 +1137,10 @@ impl Run<'_> {
         }
     }
 
+    /// # Safety
+    /// As [`Self::step`].
     unsafe fn loss(&self, logits: Value, gradient: Value, chunk: &mut Chunk<'_>) {
-        // SAFETY: the caller's contract.
+        // SAFETY: these images are this thread's alone, and logits and their gradient lie apart.
         let (logits, gradient) = unsafe { (self.read(logits, chunk), self.write(gradient, chunk)) };
         let labels = &self.labels[chunk.images.clone()];
         let place = [chunk.images.start, self.n];

@@ -6,10 +6,10 @@ use hw_models::weights;
 use hw_train::checkpoint::{self, BEST, LAST};
 use hw_train::experiment::CONFIG;
 use hw_train::optimizer::adam::Adam;
-use hw_train::run::{LEASE, RUN};
+use hw_train::run::{LEASE, RUN, read_run};
 use hw_train::{
-    BatchNormStatistics, EarlyStopping, Event, Experiment, Optimizer, RunOptions, TrainConfig,
-    TrainError,
+    BatchNormStatistics, Computation, EarlyStopping, Event, Experiment, Optimizer, RunOptions,
+    TrainConfig, TrainError,
 };
 use std::path::Path;
 
@@ -221,6 +221,44 @@ fn a_run_does_not_go_on_with_other_data() {
     let experiment = Experiment::new(config(), changed, None).unwrap();
     let error = resume(&experiment, folder.path()).unwrap_err();
     assert!(matches!(error, TrainError::OtherRun { .. }), "{error}");
+}
+
+#[test]
+fn a_run_of_another_version_of_the_computation_is_refused_with_both_and_what_to_do() {
+    let experiment = experiment(config());
+    let (folder, _) = complete(&experiment);
+    let folder = folder.path();
+    let old = Computation {
+        version: 1,
+        ..experiment.stamp().computation.clone()
+    };
+    let refused = || {
+        let error = resume(&experiment, folder).unwrap_err();
+        assert!(
+            matches!(error, TrainError::OtherComputation { .. }),
+            "{error}"
+        );
+        let message = error.to_string();
+        let config = folder.join(CONFIG);
+        let anew = format!("hw train --config {} --out", config.display());
+        for part in ["version 1", "version 2", "hw eval --checkpoint", &anew] {
+            assert!(message.contains(part), "'{part}' is not in: {message}");
+        }
+    };
+    let mut file = read_run(folder).unwrap();
+    (file.run, file.computation) = ("0123456789abcdef".into(), old.clone());
+    std::fs::write(folder.join(RUN), serde_json::to_string(&file).unwrap()).unwrap();
+    refused();
+    // The checkpoint says what computed it too.
+    std::fs::remove_file(folder.join(RUN)).unwrap();
+    let path = folder.join(LAST);
+    let mut contents = weights::read(&path).unwrap();
+    contents.metadata["stamp"]["run"] = "0123456789abcdef".into();
+    contents.metadata["stamp"]["computation"] = serde_json::to_value(&old).unwrap();
+    weights::write(&path, &contents).unwrap();
+    refused();
+    // What it learned can be used all the same.
+    checkpoint::open(&path, &Device::Cpu).unwrap();
 }
 
 #[test]

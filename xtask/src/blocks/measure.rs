@@ -223,7 +223,7 @@ fn losses() -> Result<Vec<Row>> {
         reference: "PyTorch, double precision (fixtures/train)".into(),
         deviation: Deviation::Measured(off.into_iter().fold(0.0, f64::max)),
         test: "crates/hw-train/src/teacher.rs::\
-               loss_and_gradient_are_pytorchs_by_plan_and_by_tensors"
+               loss_and_gradient_are_pytorchs"
             .into(),
     });
     Ok(rows)
